@@ -68,8 +68,20 @@ pub fn bytes_of(text: &OsStr) -> Vec<u8> {
 
 /// The command line of the user's editor: `$VISUAL`, else `$EDITOR`, else vi.
 pub fn editor_command() -> OsString {
-    let set = ["VISUAL", "EDITOR"].into_iter().filter_map(std::env::var_os).find(|command| !command.is_empty());
-    set.unwrap_or_else(|| OsString::from("vi"))
+    chosen_editor().unwrap_or_else(|| OsString::from("vi"))
+}
+
+/// The user's editor, if the environment names one.
+pub fn chosen_editor() -> Option<OsString> {
+    ["VISUAL", "EDITOR"].into_iter().filter_map(std::env::var_os).find(|command| !command.is_empty())
+}
+
+/// The largest number of something, at least one.
+///
+/// # Errors
+/// What it must be.
+pub fn parse_limit(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "must be a number from 1 on".to_owned())
 }
 
 /// A Go duration with its unit, greater than zero.

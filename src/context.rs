@@ -208,7 +208,7 @@ impl Context {
     /// Asks before a step that cannot be undone. `--yes` skips the prompt.
     ///
     /// # Errors
-    /// [`Exit::Usage`] without a terminal, [`Exit::Conflict`] if the answer is no.
+    /// [`Exit::Usage`] without a terminal, [`Exit::Conflict`] if the answer is no, [`Exit::Interrupted`] after a signal.
     pub fn consent(&self, question: &str) -> Result<Consent, Failure> {
         self.consent_to_destroy(0, question)
     }
@@ -221,11 +221,13 @@ impl Context {
         if self.safety.yes {
             return Ok(Consent::granted());
         }
+        let ended = || self.signals.cancel().is_cancelled();
         let answer = match keys {
-            TYPED_FROM.. => self.out.confirm_number(keys, question),
-            _ => self.out.confirm(question),
+            TYPED_FROM.. => self.out.confirm_number(keys, question, &ended),
+            _ => self.out.confirm(question, &ended),
         };
         match answer {
+            _ if ended() => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
             Confirm::Yes => Ok(Consent::granted()),
             Confirm::No => Err(Failure::conflict("not confirmed; nothing was changed")),
             Confirm::NoTerminal => {

@@ -8,6 +8,7 @@ use thiserror::Error as ThisError;
 
 use crate::backup::BackupError;
 use crate::config::ConfigError;
+use crate::escaped::unescape;
 use crate::health::ScanError;
 use crate::kvstore;
 use crate::output::{ErrorView, FailedCondition};
@@ -30,7 +31,8 @@ pub enum Exit {
     Refused,
     /// A condition did not hold, a safety rule refused, or a lock was lost.
     Conflict,
-    /// Part of the work is done, or the cluster is degraded; the summary lists what remains.
+    /// Part of the work is done, or the cluster is degraded; the summary lists what remains. Also: the output could not be
+    /// written.
     Partial,
     /// The request was sent, and it is unknown whether etcd applied it.
     Unknown,
@@ -198,7 +200,7 @@ impl From<kvstore::Error> for Failure {
         let condition = match &error {
             kvstore::Error::LockLost { key, .. } => Some(Box::new(FailedCondition {
                 kind: "lock",
-                key: key.as_bytes().to_vec(),
+                key: unescape(key.as_bytes()).unwrap_or_else(|_| key.as_bytes().to_vec()),
                 mod_revision: None,
                 value: None,
             })),

@@ -21,6 +21,7 @@ pub mod context;
 pub mod diagnose;
 pub mod duration;
 pub mod error;
+pub mod escaped;
 #[cfg(test)]
 mod fuzzing;
 pub mod gc;
@@ -118,7 +119,7 @@ fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
         let settings = Settings { format: Some(Format::Json), ..Settings::default() };
         return end(&Out::new(settings), None, Err(cli::usage::failure(error)));
     }
-    let printed = error.print();
+    let printed = if error.use_stderr() { error.print() } else { output::check_stdout().and_then(|()| error.print()) };
     if error.use_stderr() {
         // A failed write to stderr cannot be reported anywhere.
         return ExitCode::from(Exit::Usage.code());

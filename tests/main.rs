@@ -109,6 +109,7 @@ mod status;
 mod status_latency;
 mod support;
 mod tables;
+mod terminal;
 mod tls;
 mod tls_words;
 mod top;

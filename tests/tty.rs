@@ -215,8 +215,10 @@ fn screen(bytes: &[u8]) -> Vec<String> {
             '\r' => column = 0,
             '\u{1b}' => {
                 let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap();
-                if &rest[..=end] == "[2K" {
-                    line.clear();
+                match &rest[..=end] {
+                    "[2K" => line.clear(),
+                    "[K" => line.truncate(column),
+                    _ => {}
                 }
                 rest = &rest[end + 1..];
             }

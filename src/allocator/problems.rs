@@ -9,6 +9,7 @@ use super::{
     check_key, check_node,
 };
 use crate::command_line::CommandLine;
+use crate::escaped::escape;
 use crate::plural::counted;
 
 /// Severity of a problem.
@@ -306,7 +307,7 @@ impl ProblemCheck<'_> {
         }
         if stray.more > 0 {
             let [before, _] = self.layout.around_masters();
-            let prefix = before.start.escape_ascii().to_string();
+            let prefix = escape(&before.start);
             let (keys, begin) = (counted(stray.more, "more key"), if stray.more == 1 { "begins" } else { "begin" });
             let text = format!("{keys} {begin} with {prefix}, and Cilium lists them with the masters");
             self.add(ProblemKind::StrayPath, None, None, Vec::new(), text);
@@ -365,7 +366,7 @@ fn format_nodes(count: usize) -> String {
 fn format_key(key: &[u8]) -> String {
     const LONGEST: usize = 80;
     let cut = key.get(..LONGEST);
-    let text = String::from_utf8_lossy(cut.unwrap_or(key)).escape_debug().to_string();
+    let text = escape(cut.unwrap_or(key));
     format!("'{text}{}'", if cut.is_some() { "…" } else { "" })
 }
 

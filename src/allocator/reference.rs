@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::locks::BATCH;
 use super::{Id, Layout};
+use crate::escaped::escape;
 use crate::kvstore::{
     Backoff, Compare, Error, Grant, KeySelector, KeyValue, LeaseId, LockGuard, Op, OpResult, ReadOptions, Retry,
     Revision, Store, Txn,
@@ -114,7 +115,7 @@ impl<'a> NodeReferences<'a> {
                 return Ok(released);
             }
         }
-        let left: Vec<String> = open.iter().map(|at| keys[*at].escape_ascii().to_string()).collect();
+        let left: Vec<String> = open.iter().map(|at| escape(&keys[*at])).collect();
         let what = format!(
             "other clients changed the reference to {} during each of {MAX_ATTEMPTS} attempts",
             left.join(", ")
@@ -159,7 +160,7 @@ impl<'a> NodeReferences<'a> {
             };
             if !gone && answer.maybe_applied {
                 // The first sending may have deleted it, and another client may have written it since.
-                let what = format!("the reference to {} changed after a lost reply", keys[at].escape_ascii());
+                let what = format!("the reference to {} changed after a lost reply", escape(&keys[at]));
                 let cause = Box::new(Error::Contended { op: "release", what });
                 return Err(Error::Unknown { op: "release", cause });
             }

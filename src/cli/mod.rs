@@ -50,9 +50,14 @@ pub struct Cli {
 
 /// The whole grammar with every verb's options; help, completions and man pages are made of it.
 pub fn command() -> clap::Command {
+    colored(clap::ColorChoice::Auto)
+}
+
+fn colored(color: clap::ColorChoice) -> clap::Command {
     let mut command = OPTIONS.into_iter().fold(Cli::command(), |command, (name, augment)| {
         command.mut_subcommand(name, |_| augment(clap::Command::new(name)))
     });
+    command = command.color(color);
     command.build();
     short_help::shorten(command, "")
 }
@@ -66,7 +71,7 @@ pub fn parse(args: &[OsString]) -> Result<Cli> {
     let matches = match Cli::command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(_) => {
-            let grammar = with_grouped_verbs(command());
+            let grammar = with_grouped_verbs(colored(usage::requested_color(args)));
             let parsed = grammar.clone().try_get_matches_from(args);
             parsed.map_err(|error| usage::explained(error, args, &grammar))?
         }

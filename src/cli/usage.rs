@@ -1,9 +1,11 @@
 //! Usage errors: what they suggest, what a terminal may be shown of them, and their form for scripts that request JSON.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use clap::ColorChoice;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -19,6 +21,7 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
         return error;
     }
     let mut error = printable(error, args, grammar);
+    show_whole_usage(&mut error, grammar);
     let words: Option<Vec<String>> = args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
     let Some(words) = words else { return error };
     let accepts = |words: &[String]| {
@@ -40,15 +43,45 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(tip) = tip_for_value(&error, &words, accepts) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    } else if let Some(tip) = tip_for_all(&error, &words, accepts) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(tip) = source_tip(&error, &words, accepts) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(reason) = conflict_reason(&error) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(reason)]));
-    } else if unknown.is_some_and(|arg| etcdctl::is_flag(&arg)) {
+    } else if unknown.is_some_and(|arg| etcdctl::is_flag(&arg) || is_number_of_option(&arg, &words)) {
         // It was not meant as a value.
         error.remove(ContextKind::Suggested);
     }
     error
+}
+
+/// Replaces clap's usage line, which has only the arguments that the error is about, by that of the verb.
+fn show_whole_usage(error: &mut clap::Error, grammar: &clap::Command) {
+    let Some(ContextValue::StyledStr(fragment)) = error.get(ContextKind::Usage) else { return };
+    let fragment = fragment.to_string();
+    // "Usage: kvadm VERB …"
+    let names = fragment.split_whitespace().skip(2);
+    let mut verb = grammar;
+    for name in names {
+        let Some(inner) = verb.find_subcommand(name) else { break };
+        verb = inner;
+    }
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(verb.clone().render_usage()));
+}
+
+/// Whether a word that is no option is a negative number behind an option: it was not meant as an argument.
+fn is_number_of_option(word: &str, words: &[String]) -> bool {
+    let is_number = word.strip_prefix('-').is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit()));
+    is_number && words.windows(2).any(|pair| pair[0].starts_with("--") && pair[1] == word)
+}
+
+/// What to type if 'delete --all' was to delete all keys.
+fn tip_for_all(error: &clap::Error, words: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<String> {
+    let is_it = error.kind() == ErrorKind::MissingRequiredArgument && words.iter().any(|word| word == "--all");
+    let line = [words, &["--prefix".to_owned(), String::new()]].concat();
+    (is_it && words.iter().any(|word| word == "delete") && accepts(&line))
+        .then(|| format!("to delete all keys: kvadm {}", shell::line(&line)))
 }
 
 /// What to type if `restore` or `diff` was given a file without `--source`, or a source without its kind.
@@ -153,26 +186,47 @@ fn tip_for_value(error: &clap::Error, words: &[String], accepts: impl Fn(&[Strin
 
 /// The output format in arguments that clap has rejected.
 pub fn requested_format(args: &[OsString]) -> Option<Format> {
-    let mut words = args.iter().map(OsString::as_os_str).take_while(|word| *word != "--").map(OsStr::to_string_lossy);
-    let mut format = None;
-    while let Some(word) = words.next() {
-        let value = match word.as_ref() {
-            "-o" | "--output" => words.next(),
-            word => word
-                .strip_prefix("--output=")
-                .or_else(|| word.strip_prefix("-o").map(|value| value.strip_prefix('=').unwrap_or(value)))
-                .map(|value| value.to_owned().into()),
-        };
-        format = value.and_then(|value| value.parse().ok()).or(format);
-    }
-    format
+    values(args, "--output", Some("-o")).filter_map(|value| value.parse().ok()).last()
 }
 
-/// Converts clap's error: the first paragraph is the error, the others are hints; each tip is a hint of its own.
+/// The choice of `--color`, before the arguments are parsed: their errors have colours too.
+pub fn requested_color(args: &[OsString]) -> ColorChoice {
+    let choice = |value: String| match value.as_str() {
+        "always" => Some(ColorChoice::Always),
+        "never" => Some(ColorChoice::Never),
+        "auto" => Some(ColorChoice::Auto),
+        _ => None,
+    };
+    values(args, "--color", None).filter_map(choice).last().unwrap_or(ColorChoice::Auto)
+}
+
+/// The values of an option, wherever it stands.
+fn values<'a>(args: &'a [OsString], long: &'a str, short: Option<&'a str>) -> impl Iterator<Item = String> + 'a {
+    let mut words = args.iter().map(OsString::as_os_str).take_while(|word| *word != "--").map(OsStr::to_string_lossy);
+    std::iter::from_fn(move || {
+        loop {
+            let word = words.next()?;
+            if word == long || short.is_some_and(|short| word == short) {
+                return words.next().map(Cow::into_owned);
+            }
+            let of_long = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+            let of_short = || {
+                let rest = word.strip_prefix(short?)?;
+                Some(rest.strip_prefix('=').unwrap_or(rest))
+            };
+            if let Some(value) = of_long.or_else(of_short) {
+                return Some(value.to_owned());
+            }
+        }
+    })
+}
+
+/// Converts clap's error: the first paragraph is the error, the others except the usage line are hints; each tip is a hint of
+/// its own.
 pub fn failure(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     let joined = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut paragraphs = text.split("\n\n");
+    let mut paragraphs = text.split("\n\n").filter(|part| !part.trim_start().starts_with("Usage:"));
     let first = joined(paragraphs.next().unwrap_or_default());
     let failure = Failure::new(Exit::Usage, first.strip_prefix("error: ").unwrap_or(&first));
     let hints = paragraphs.flat_map(|part| match part.trim_start().strip_prefix("tip: ") {
@@ -185,6 +239,17 @@ pub fn failure(error: &clap::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_choice_of_colours_is_found_before_parsing() {
+        let requested = |line: &str| requested_color(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["--color never x", "x --color=never", "x --color always --color never", "x --color=never --bad"] {
+            assert_eq!(requested(line), ColorChoice::Never, "{line}");
+        }
+        for line in ["x", "x -- --color never", "--color", "--colors never", "--color no"] {
+            assert_eq!(requested(line), ColorChoice::Auto, "{line}");
+        }
+    }
 
     #[test]
     fn the_format_is_found_however_it_is_written() {

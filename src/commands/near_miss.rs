@@ -24,6 +24,21 @@ pub async fn hint_for_prefix(ctx: &Context, store: &Store, prefix: &[u8]) {
     }
 }
 
+/// Says whether a key that cannot be deleted, because it does not exist, is the prefix of others, and what to run instead.
+pub async fn hint_for_deletion(ctx: &Context, store: &Store, key: &[u8]) {
+    if !asks(ctx) || key.is_empty() {
+        return;
+    }
+    // A pattern of the shell that no file matches.
+    let prefix = key.strip_suffix(b"*").unwrap_or(key);
+    if (prefix.ends_with(b"/") || prefix != key) && has_keys(store, prefix).await {
+        let line = ctx.command_line(&["delete", "--prefix"]).key(prefix);
+        ctx.out.note(&format!("{} is a prefix of other keys; to delete them: '{line}'", bytes::name(prefix)));
+        return;
+    }
+    hint_for_key(ctx, store, key).await;
+}
+
 /// Says whether a key that does not exist is the prefix of others, and what to run instead.
 pub async fn hint_for_key(ctx: &Context, store: &Store, key: &[u8]) {
     if !asks(ctx) || key.is_empty() {

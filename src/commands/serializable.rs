@@ -72,8 +72,8 @@ impl ReadMember {
     }
 
     /// Says that this member was read, and how far it was behind the others. `source` names a store that is not the
-    /// command's. Without a revision, it is the member's own. Takes at most the dial timeout.
-    pub async fn report(self, ctx: &Context, revision: Option<Revision>, source: Option<&str>) {
+    /// command's, in messages and on the command line. Without a revision, it is the member's own. Takes at most the dial timeout.
+    pub async fn report(self, ctx: &Context, revision: Option<Revision>, source: Option<(&str, &str)>) {
         let Self { endpoint, lag } = self;
         let lag = lag.await.unwrap_or_default();
         let Some(revision) = revision.or(Some(lag.own).filter(|own| *own > 0)) else { return };
@@ -83,8 +83,8 @@ impl ReadMember {
             Some(0) => "not behind any reachable member".to_owned(),
             Some(behind) => format!("{behind} behind the most advanced reachable member"),
         };
-        let row = ReadMemberRow { source, endpoint: &endpoint, revision, behind };
-        let what = source.map_or_else(|| "read".to_owned(), |source| format!("{source} was read"));
+        let row = ReadMemberRow { source: source.map(|(_, word)| word), endpoint: &endpoint, revision, behind };
+        let what = source.map_or_else(|| "read".to_owned(), |(name, _)| format!("{name} was read"));
         ctx.out.summary(&row, &format!("{what} from {endpoint} at revision {revision}, {text}"));
     }
 }
@@ -120,8 +120,8 @@ impl ReadStore {
         self.report_source(ctx, revision, None).await;
     }
 
-    /// As [`ReadStore::report`], for a store that has this name.
-    pub async fn report_source(self, ctx: &Context, revision: Revision, source: Option<&str>) {
+    /// As [`ReadStore::report`], for a store that has this name in messages, and this one on the command line.
+    pub async fn report_source(self, ctx: &Context, revision: Revision, source: Option<(&str, &str)>) {
         if let Some(member) = self.member {
             member.report(ctx, Some(revision), source).await;
         }

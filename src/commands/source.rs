@@ -43,6 +43,8 @@ pub struct SourceArgs {
 pub struct OpenSource {
     /// How messages name it.
     pub name: String,
+    /// How the command line names it.
+    word: String,
     /// Which keys correspond to each other.
     pub mapping: KeyMapping,
     kind: SourceKind,
@@ -111,7 +113,7 @@ impl SourceArgs {
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
         };
-        Ok(OpenSource { name, mapping, kind, is_unproved: false })
+        Ok(OpenSource { name, word: word.to_string(), mapping, kind, is_unproved: false })
     }
 }
 
@@ -266,12 +268,13 @@ impl OpenSource {
     /// # Errors
     /// As [`OpenSource::failure`].
     pub async fn compare(self, here: &ReadStore, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
-        let (Self { name, mapping, kind, is_unproved }, store) = (self, &here.store);
+        let (Self { name, word, mapping, kind, is_unproved }, store) = (self, &here.store);
         let options = |revision, keys_only| ReadOptions { revision, keys_only, ..ReadOptions::default() };
         let rule = |rule| if ignore_leases { LeaseRule::Ignore } else { rule };
         let of_store = |keys_only| StoreRecords::of_store(store, &mapping, options(revision, keys_only));
         let mut source = ComparedSource {
             name,
+            word,
             mapping: mapping.clone(),
             other: None,
             history: None,

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{Candidate, Facts, Plan, Scope, Timestamp};
+use crate::escaped::escape;
 use crate::kvstore::{Revision, parse_hex};
 use crate::unique_names::UniqueNames;
 
@@ -166,7 +167,7 @@ impl Plan {
         };
         plan.sort();
         match plan.candidates.windows(2).find(|two| two[0].key == two[1].key) {
-            Some(two) => Err(PlanError::Twice(String::from_utf8_lossy(&two[0].key).escape_debug().to_string())),
+            Some(two) => Err(PlanError::Twice(escape(&two[0].key))),
             None => Ok(plan),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::Timestamp;
+use crate::escaped::escape;
 use crate::kvstore::Revision;
 
 /// Named facts in a fixed order. A name that ends in `_base64` holds bytes that are not UTF-8.
@@ -260,7 +261,7 @@ impl Plan {
 
 impl Scope {
     fn format(&self) -> String {
-        let prefix = String::from_utf8_lossy(&self.prefix).escape_debug().to_string();
+        let prefix = escape(&self.prefix);
         let bound = |(name, value): (&String, &Value)| format!(", {name} {value}");
         prefix + &self.bounds.0.iter().map(bound).collect::<String>()
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error as ThisError;
 use tokio::time::Instant;
 
+use crate::escaped::escape;
 use crate::kvstore::{Compare, Error, LeaseId, LeaseMode, Op, Retry, Revision, Store, Txn, Write};
 
 /// Prefix of the keys; the lease ID that follows makes each key unique.
@@ -120,7 +121,7 @@ impl ProbeKey {
                     *attempt = attempt.saturating_add(1);
                 }
                 match failed {
-                    Ok(_) => Err(WriteProbeError::KeyExists(key.escape_ascii().to_string())),
+                    Ok(_) => Err(WriteProbeError::KeyExists(escape(&key))),
                     Err(error) => Err(error.into()),
                 }
             }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::duration::{format_duration, from_now};
+use crate::escaped::escape;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Delivery, Error, classify, from_transport};
 use crate::kvstore::key_range::successor;
@@ -272,7 +273,7 @@ impl Store {
             None if options.tls.cert.is_some() => Some("the user of the client certificate".to_owned()),
             None => None,
         };
-        let shown = |key: &[u8]| key.escape_ascii().to_string();
+        let shown = escape;
         let keys = match covers {
             _ if key.is_empty() => None,
             Covers::FirstKey => Some(format!("key '{}'", shown(key))),

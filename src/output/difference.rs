@@ -90,7 +90,7 @@ impl Record for DifferencesInBranch {
 
 /// The end of a `diff`.
 pub struct DifferenceSummary<'a> {
-    /// The source, in words.
+    /// The source as it was given.
     pub source: &'a str,
     /// The source's revision, if it is known.
     pub source_revision: Option<Revision>,

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::event::FaultRow;
 use super::out::Out;
 use super::record::{Record, Tone, Value, Visibility};
-use super::sanitize::sanitize;
+use super::sanitize::{escape_for_terminal, sanitize};
 use super::settings::Format;
 use super::sink::Sink;
 use super::table::truncate;
@@ -23,6 +23,10 @@ const MAX_KEY_WIDTH: usize = 40;
 const LEAST_KEY_WIDTH: usize = 20;
 /// A value keeps at least this width: after a long key, its line is wrapped by the terminal.
 const MIN_VALUE_WIDTH: usize = 16;
+/// As [`MIN_VALUE_WIDTH`], for a value and the one before it.
+const MIN_PAIR_WIDTH: usize = 6;
+/// What stands around a value before the present one.
+const PREVIOUS: &str = "(was )";
 
 impl Out {
     /// Writes one record of an endless stream at once. On a terminal, the line is aligned with those before it, and values
@@ -67,8 +71,12 @@ impl Out {
 fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mut usize, colors: bool) {
     // Padding comes before the next text only, so that no line ends with it.
     let (mut used, mut due) = (0, 0);
-    let mut has_previous = false;
-    record.fields(&mut |field| has_previous |= field.name == "prev_value" && !matches!(field.value, Value::Absent));
+    let mut previous: Option<usize> = None;
+    record.fields(&mut |field| {
+        if field.name == "prev_value" && !matches!(field.value, Value::Absent) {
+            previous = Some(shown(&field.value).width());
+        }
+    });
     record.fields(&mut |field| {
         if !matches!(field.show, Visibility::Always | Visibility::Spare) || matches!(field.value, Value::Absent) {
             return;
@@ -77,11 +85,17 @@ fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mu
         let tone = if let Value::Word(_, tone) = field.value { tone } else { Tone::Neutral };
         // A value must not be taken for the one before it.
         let rest = width.saturating_sub(used + due);
-        let for_value = if has_previous { (rest / 2).saturating_sub(GAP) } else { rest };
+        let for_value = match previous {
+            Some(width) => {
+                let both = rest.saturating_sub(GAP + PREVIOUS.len());
+                both.saturating_sub(width.min(both / 2)).max(MIN_PAIR_WIDTH)
+            }
+            None => rest.max(MIN_VALUE_WIDTH),
+        };
         let text = match field.name {
-            "value" => truncate(&text, for_value.max(MIN_VALUE_WIDTH)).into_owned(),
+            "value" => truncate(&text, for_value).into_owned(),
             "prev_value" => {
-                format!("(was {})", truncate(&text, rest.saturating_sub("(was )".len()).max(MIN_VALUE_WIDTH)))
+                format!("(was {})", truncate(&text, rest.saturating_sub(PREVIOUS.len()).max(MIN_PAIR_WIDTH)))
             }
             _ => text,
         };
@@ -112,7 +126,7 @@ fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mu
 
 fn shown(value: &Value<'_>) -> String {
     match value {
-        Value::Bytes(bytes) => sanitize(bytes, false).into_owned(),
+        Value::Bytes(bytes) => escape_for_terminal(bytes),
         Value::Str(text) | Value::Word(text, _) => sanitize(text.as_bytes(), false).into_owned(),
         other => {
             let mut text = String::new();
@@ -154,11 +168,20 @@ mod tests {
             "created    /a         on\nlist-done\nmodified   /app/mode  {}…\nmodified   /a         on  (was {}…)\n\
              deleted    /b\\x1b[2J  (was on)\n",
             "x".repeat(17),
-            "x".repeat(15),
+            "x".repeat(7),
         );
         assert_eq!(lines(&rows, 40, false), expected);
         let painted = lines(&rows[..2], 40, true);
         assert_eq!(painted, "\u{1b}[32mcreated\u{1b}[0m    /a         on\nlist-done\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_key_decodes_back(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64)) {
+            let shown = shown(&Value::Bytes(&bytes));
+            proptest::prop_assert!(shown.chars().all(|c| crate::output::is_safe(c, false)));
+            proptest::prop_assert_eq!(crate::output::bytes::unescape(shown.as_bytes()), Ok(bytes));
+        }
     }
 
     #[test]

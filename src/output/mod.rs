@@ -4,7 +4,9 @@ mod allocated;
 mod allocations;
 mod answer;
 pub mod answers;
+mod bar_line;
 pub mod bytes;
+mod closed;
 pub mod contract;
 mod decode;
 mod difference;
@@ -45,6 +47,7 @@ pub use answers::{
     ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
     StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
+pub use closed::{check_stdout, stdout_is_closed};
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::bar_line::BarLine;
 use super::sanitize::sanitize;
-use super::table::truncate;
 use crate::plural::grouped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -22,7 +22,7 @@ pub enum ProgressUnit {
     Items,
     /// Bytes, shown in larger units.
     Bytes,
-    /// Nothing: only the label is shown, cut at the width of the terminal.
+    /// Nothing: only the label is shown.
     Nothing,
 }
 
@@ -74,12 +74,7 @@ impl Progress {
     pub fn set_label(&self, text: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             // The text may contain keys, which must not control the terminal.
-            let text = text();
-            let text = sanitize(text.as_bytes(), false);
-            bar.set_message(match self.unit {
-                ProgressUnit::Nothing => truncate(&text, usize::from(width().saturating_sub(1))).into_owned(),
-                _ => text.into_owned(),
-            });
+            bar.set_message(sanitize(text().as_bytes(), false).into_owned());
         }
     }
 
@@ -103,7 +98,7 @@ impl Progress {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         if due.is_some_and(|due| Instant::now() >= due) {
             *due = None;
-            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(Box::new(BarLine::default()), 10));
         }
     }
 }
@@ -114,26 +109,28 @@ impl Drop for Progress {
     }
 }
 
-/// The width of the terminal.
-fn width() -> u16 {
-    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0)
-}
-
 fn set_style(bar: &ProgressBar, counted: bool, unit: ProgressUnit) {
     let template = match (unit, counted) {
         (ProgressUnit::Items, true) => "{msg} {bar:24} {human_pos}/{human_len} {rate} eta {eta}",
-        (ProgressUnit::Items, false) => "{msg} {spinner} {human_pos} {elapsed}",
+        (ProgressUnit::Items, false) => "{msg} {spinner} {count}{elapsed}",
         (ProgressUnit::Bytes, true) => {
             "{msg} {bar:16} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta}"
         }
-        (ProgressUnit::Nothing, _) => "{wide_msg}",
+        (ProgressUnit::Nothing, _) => "{msg}",
         (ProgressUnit::Bytes, false) => "{msg} {spinner} {binary_bytes} {elapsed}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+        let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let rate = state.per_sec().round() as u64;
             let _ = write!(out, "{}/s", grouped(rate));
+        });
+        // Work that counts nothing shows its time only.
+        bar.set_style(style.with_key("count", |state: &ProgressState, out: &mut dyn Write| match state.pos() {
+            0 => {}
+            count => {
+                let _ = write!(out, "{} ", grouped(count));
+            }
         }));
     }
 }

@@ -1,7 +1,10 @@
 //! Questions to the user before steps that cannot be undone.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::os::fd::AsFd;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{FlushArg, tcflush};
 
 use super::out::Out;
@@ -10,6 +13,9 @@ use crate::plural::grouped;
 
 /// Candidates that are shown before the question.
 const SHOWN_CANDIDATES: usize = 20;
+
+/// How often a question looks, in milliseconds, whether the command is to end.
+const LOOK_EVERY: u8 = 50;
 
 /// The answer to a confirmation prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,24 +49,24 @@ impl Out {
         self.stderr(text.as_bytes());
     }
 
-    /// Asks for confirmation.
-    pub fn confirm(&self, question: &str) -> Confirm {
+    /// Asks for confirmation. If the command is to end meanwhile, the answer is no.
+    pub fn confirm(&self, question: &str, ended: &dyn Fn() -> bool) -> Confirm {
         let question = sanitize(question.as_bytes(), false);
-        self.ask(&format!("{question}? [y/N] "), |answer| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+        let is_yes = |answer: &str| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes");
+        self.ask(&format!("{question}? [y/N] "), is_yes, ended)
     }
 
     /// Asks for a number instead of `y`, so that nobody agrees by habit: `Type 300000 to delete 300,000 keys: `.
-    pub fn confirm_number(&self, number: u64, question: &str) -> Confirm {
+    pub fn confirm_number(&self, number: u64, question: &str, ended: &dyn Fn() -> bool) -> Confirm {
         let mut question = sanitize(question.as_bytes(), false).into_owned();
         if let Some(first) = question.get_mut(..1) {
             first.make_ascii_lowercase();
         }
-        self.ask(&format!("Type {number} to {question}: "), |answer| {
-            answer == number.to_string() || answer == grouped(number)
-        })
+        let is_yes = |answer: &str| answer == number.to_string() || answer == grouped(number);
+        self.ask(&format!("Type {number} to {question}: "), is_yes, ended)
     }
 
-    fn ask(&self, prompt: &str, is_yes: impl Fn(&str) -> bool) -> Confirm {
+    fn ask(&self, prompt: &str, is_yes: impl Fn(&str) -> bool, ended: &dyn Fn() -> bool) -> Confirm {
         if !self.can_ask() {
             return Confirm::NoTerminal;
         }
@@ -68,9 +74,25 @@ impl Out {
         let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
         self.stderr(prompt.as_bytes());
         let mut answer = String::new();
-        match io::stdin().lock().read_line(&mut answer) {
-            Ok(_) if is_yes(answer.trim()) => Confirm::Yes,
-            _ => Confirm::No,
+        let read = wait_for_line(ended) && io::stdin().lock().read_line(&mut answer).is_ok();
+        // After Ctrl-D and Ctrl-C, what follows must not stand behind the question.
+        if !answer.ends_with('\n') {
+            self.stderr(b"\n");
+        }
+        if read && is_yes(answer.trim()) { Confirm::Yes } else { Confirm::No }
+    }
+}
+
+/// Waits until stdin, a terminal, has a line or its end; `false` if the command is to end first.
+fn wait_for_line(ended: &dyn Fn() -> bool) -> bool {
+    let stdin = io::stdin();
+    while !ended() {
+        let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, PollTimeout::from(LOOK_EVERY)) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            // The read has the line, or says what is wrong.
+            _ => return true,
         }
     }
+    false
 }

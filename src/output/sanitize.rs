@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::escaped::escape;
+
 /// Escapes control characters and invisible formatting byte by byte, in the form that `--escape` reads. With `lines`, newlines and tabs stay, for a value shown alone.
 pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes)
@@ -31,6 +33,16 @@ pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Bytes on one line of a terminal: the text output's form with invisible formatting escaped too. Only these bytes look like
+/// that, and `--escape` reads them back; a text that is escaped already goes through [`sanitize`].
+pub fn escape_for_terminal(bytes: &[u8]) -> String {
+    let text = escape(bytes);
+    match sanitize(text.as_bytes(), false) {
+        Cow::Owned(safe) => safe,
+        Cow::Borrowed(_) => text,
+    }
+}
+
 /// Whether a terminal shows this character and does nothing else. With `lines`, newlines and tabs are safe.
 pub fn is_safe(c: char, lines: bool) -> bool {
     match c {
@@ -53,6 +65,17 @@ pub fn is_safe(c: char, lines: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        /// A name in a sentence is escaped first, and the sentence is sanitized.
+        #[test]
+        fn a_name_in_a_sentence_decodes_back(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64)) {
+            for shown in [escape_for_terminal(&bytes), sanitize(escape(&bytes).as_bytes(), false).into_owned()] {
+                proptest::prop_assert!(shown.chars().all(|c| is_safe(c, false)));
+                proptest::prop_assert_eq!(&crate::escaped::unescape(shown.as_bytes()), &Ok(bytes.clone()));
+            }
+        }
+    }
 
     #[test]
     fn osc52_cannot_write_the_clipboard() {

@@ -12,7 +12,7 @@ use cut::{Cut, shared_chars, split_at_column};
 use super::json;
 use super::progress::human_bytes;
 use super::record::{Record, Tone, Value, Visibility};
-use super::sanitize::sanitize;
+use super::sanitize::{escape_for_terminal, sanitize};
 use super::text;
 use crate::plural::grouped;
 
@@ -334,7 +334,7 @@ fn cell(value: &Value<'_>) -> Cell {
     let text = match value {
         Value::Bytes(bytes) => {
             let head = &bytes[..bytes.len().min(MAX_CELL)];
-            truncate(&sanitize(head, false), if head.len() < bytes.len() { MAX_CELL - 1 } else { usize::MAX })
+            truncate(&escape_for_terminal(head), if head.len() < bytes.len() { MAX_CELL - 1 } else { usize::MAX })
                 .into_owned()
         }
         Value::Decoded { json, .. } => sanitize(json::text(json).as_bytes(), false).into_owned(),

@@ -1,5 +1,6 @@
 //! Where records come from: the words of `--source`, and a store at one revision.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -70,6 +71,20 @@ impl FromStr for SourceWord {
             Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
             Some((word, _)) => Err(NoSource(format!("'{}:' is not a kind of source", word.escape_debug()))),
             None => Err(NoSource(format!("'{}' is not a source", text.escape_debug()))),
+        }
+    }
+}
+
+impl fmt::Display for SourceWord {
+    /// The word as it is named on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revision(revision) => write!(f, "rev:{revision}"),
+            Self::Context { name, revision: None } => write!(f, "context:{name}"),
+            Self::Context { name, revision: Some(revision) } => write!(f, "context:{name}@{revision}"),
+            Self::Database(path) => write!(f, "db:{}", path.display()),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Stdin => f.write_str("-"),
         }
     }
 }

@@ -29,6 +29,7 @@ pub const FLOORS: &[Floor] = &[
             "boottime",
             "consent",
             "duration",
+            "escaped",
             "fuzzing",
             "plural",
             "proto",

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::save::SaveFile;
 use super::shown::{print_answer, show_would_delete};
 use crate::commands::conditions::Conditions;
-use crate::commands::near_miss::hint_for_key;
+use crate::commands::near_miss::hint_for_deletion;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -39,7 +39,7 @@ impl KeyDeletion<'_> {
         let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), retry).await?;
         let exit = self.report_single(result)?;
         if exit == Exit::No {
-            hint_for_key(self.ctx, self.ctx.store(), &self.keys[0]).await;
+            hint_for_deletion(self.ctx, self.ctx.store(), &self.keys[0]).await;
         }
         Ok(exit)
     }
@@ -88,6 +88,9 @@ impl KeyDeletion<'_> {
         let missing = (self.keys.len() - found.len()) as u64;
         for key in self.keys.iter().filter(|key| !found.iter().any(|kv| kv.key == **key)) {
             self.ctx.out.note(&format!("key not found: {}", bytes::name(key)));
+        }
+        if let ([key], true) = (self.keys.as_slice(), found.is_empty()) {
+            hint_for_deletion(self.ctx, store, key).await;
         }
         if self.ctx.safety.dry_run {
             self.dry_run(&found).await?;

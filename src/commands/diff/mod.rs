@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::activity::BranchLevels;
-use crate::args::{KeyText, parse_revision};
+use crate::args::{KeyText, parse_limit, parse_revision};
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::prefix_range;
 use crate::commands::serializable::SerializableArgs;
@@ -81,7 +81,7 @@ pub struct Args {
     #[arg(long, help_heading = "What to show")]
     keys_only: bool,
     /// Stop after N differences
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "What to show")]
+    #[arg(long, value_name = "N", value_parser = parse_limit, allow_negative_numbers = true, help_heading = "What to show")]
     limit: Option<u64>,
     #[command(flatten)]
     proto: ProtoArgs,
@@ -156,7 +156,7 @@ async fn compare(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         .hint("check PREFIX, --source-prefix and --namespace, or add --allow-empty"));
     }
     let summary = DifferenceSummary {
-        source: &source.name,
+        source: &source.word,
         source_revision: comparison.source_revision(),
         revision: to,
         differences: total,
@@ -165,7 +165,7 @@ async fn compare(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     };
     ctx.out.summary(&summary, &summary_text(total, unchanged, limited));
     if let (Some(other), Some(revision)) = (source.other, comparison.source_revision()) {
-        other.report_source(ctx, revision, Some(&source.name)).await;
+        other.report_source(ctx, revision, Some((&source.name, &source.word))).await;
     }
     here.report(ctx, to).await;
     Ok(if total.total() == 0 { Exit::Done } else { Exit::No })

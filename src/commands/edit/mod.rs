@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use session::{EditSession, Subject};
 use text::{Form, NotEditable};
 
-use crate::args::{KeyText, safety_options};
+use crate::args::{KeyText, chosen_editor, safety_options};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::proto::{ProtoArgs, warn_of_bypass};
 use crate::commands::put::plan::{LeaseRequest, PutRequest};
@@ -83,6 +83,10 @@ pub struct Args {
 /// A key that is missing or, with `--create`, exists; a value that cannot be edited; an editor that fails; a change by
 /// another client; an unknown outcome, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    if chosen_editor().is_none() && !ctx.out.can_ask() {
+        return Err(Failure::usage("vi needs a terminal, and neither VISUAL nor EDITOR names another editor")
+            .hint("set EDITOR to a command that changes the file it is given, or use 'kvadm put'"));
+    }
     let guard = args.if_locked.guard(ctx).await?;
     let codec = args.proto.codec(ctx)?;
     let key = args.text.key(&args.key, ctx.store().namespace())?;

@@ -286,7 +286,8 @@ impl<'a> EditSession<'a> {
     /// Asks on the terminal. A signal ends the wait for the answer.
     async fn ask(&self, question: String) -> Result<Confirm, Failure> {
         let out = self.ctx.out.clone();
-        let asking = tokio::task::spawn_blocking(move || out.confirm(&question));
+        let cancel = self.ctx.signals.cancel().clone();
+        let asking = tokio::task::spawn_blocking(move || out.confirm(&question, &|| cancel.is_cancelled()));
         tokio::select! {
             biased;
             () = self.ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, "interrupted")),

@@ -130,7 +130,10 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
     fn print(&mut self, key: &[u8], branch: bool, level: usize, keys: Option<u64>) -> Result<(), Failure> {
         // A key without a branch is drawn with its whole rest.
         let from = self.levels.ends(&key[..key.len() - usize::from(branch)]).nth(level.wrapping_sub(1));
-        let from = if level == 0 { self.levels.base } else { from.unwrap_or(self.levels.base) };
+        // A prefix that is only the separator is part of the names.
+        let is_root = key.get(..self.levels.base).is_some_and(|base| base == [self.levels.separator]);
+        let base = if is_root { 0 } else { self.levels.base };
+        let from = if level == 0 { base } else { from.unwrap_or(base) };
         let row = BranchRow { key, branch, depth: level as u64 + 1, keys, drawn: None };
         self.printed += 1;
         if let Some(lines) = &mut self.lines {

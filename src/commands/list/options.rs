@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::activity::BranchLevels;
-use crate::args::parse_revision;
+use crate::args::{parse_limit, parse_revision};
 use crate::commands::clock::AtArgs;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
@@ -82,7 +82,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["limit", "sort", "desc", "keys_only", "with_leases"], help_heading = "What to show")]
     pub(super) count: bool,
     /// Maximum number of keys to print
-    #[arg(long, value_name = "N", conflicts_with = "since_rev", help_heading = "What to show")]
+    #[arg(long, value_name = "N", value_parser = parse_limit, allow_negative_numbers = true, conflicts_with = "since_rev",
+          help_heading = "What to show")]
     pub(super) limit: Option<u64>,
     /// Read at store revision N
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "What to show")]

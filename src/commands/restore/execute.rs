@@ -37,9 +37,9 @@ pub(super) struct RestorePlan {
     pub refusal: Option<Failure>,
 }
 
-/// The counts of a plan in words: "delete 3 keys, create 1 key".
+/// The counts of a plan in words: "create 1 key, delete 3 keys".
 pub(super) fn summary_words(counts: ChangeCounts) -> String {
-    let parts = [("delete", counts.deleted), ("create", counts.created), ("change", counts.modified)];
+    let parts = [("create", counts.created), ("modify", counts.modified), ("delete", counts.deleted)];
     let words: Vec<String> =
         parts.into_iter().filter(|(_, n)| *n > 0).map(|(verb, n)| format!("{verb} {}", counted(n, "key"))).collect();
     if words.is_empty() { "change nothing".to_owned() } else { words.join(", ") }
@@ -192,7 +192,7 @@ pub(super) async fn run(
 fn verb(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Created => "create",
-        ChangeKind::Modified => "change",
+        ChangeKind::Modified => "modify",
         ChangeKind::Deleted => "delete",
     }
 }

@@ -252,7 +252,12 @@ pub(super) fn report_saved(ctx: &Context, plan: &RestorePlan, path: &Path) -> Re
     let unchanged = plan.unchanged;
     let answer = RestoreAnswer { done: plan.counts, unchanged, revision, dry_run: true, ..RestoreAnswer::default() };
     ctx.out.report(&answer)?;
+    let would = summary_words(plan.counts);
+    if plan.counts.total() == 0 {
+        ctx.out.note(&format!("would {would}"));
+        return Ok(Exit::Done);
+    }
     let command = ctx.command_line(&["restore", "--apply-plan"]).path(path);
-    ctx.out.note(&format!("would {}; to do it: {command}", summary_words(plan.counts)));
+    ctx.out.note(&format!("would {would}; to do it: {command}"));
     Ok(Exit::Done)
 }

@@ -22,6 +22,8 @@ pub struct Compared {
 pub struct ComparedSource {
     /// How messages name it.
     pub name: String,
+    /// How the command line names it.
+    pub word: String,
     /// Which keys correspond to each other.
     pub mapping: KeyMapping,
     /// The store of the source, if it is another one than this.

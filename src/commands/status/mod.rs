@@ -157,10 +157,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     if let Some(window) = args.forecast {
         let target = SpaceTarget { quota: args.quota, keep_below: args.keep_below };
-        return match forecast::run(ctx, window.unwrap_or(forecast::DEFAULT_WINDOW), target).await {
-            Err(failure) if failure.is_end_by_signal() => Ok(Exit::Interrupted),
-            ended => ended,
-        };
+        return forecast::run(ctx, window.unwrap_or(forecast::DEFAULT_WINDOW), target).await;
     }
     if let Some(every) = args.watch {
         return match watch::run(ctx, args.evidence(), every, args.nodes).await {

@@ -5,11 +5,19 @@
 use crate::kvstore::{KeyRange, KeySelector, MAX_REQUEST_BYTES, Op, Txn};
 use crate::output::bytes;
 
+/// Checks that no branch writes a key twice.
+///
+/// # Errors
+/// The key.
+pub fn check_writes(txn: &Txn) -> Result<(), String> {
+    written_keys(&txn.then).and_then(|_| written_keys(&txn.otherwise)).map(|_| ())
+}
+
 /// Checks the limits.
 ///
 /// # Errors
 /// The exceeded limit, with the server's option for it.
-pub fn check(txn: &Txn, max_ops: usize, locked: bool) -> Result<(), String> {
+pub fn check_limits(txn: &Txn, max_ops: usize, locked: bool) -> Result<(), String> {
     // --if-locked nests the transaction in another one.
     let limit = max_ops.saturating_sub(usize::from(locked));
     count(txn, limit, "the transaction")?;
@@ -20,7 +28,7 @@ pub fn check(txn: &Txn, max_ops: usize, locked: bool) -> Result<(), String> {
              (--max-request-bytes on the server)"
         ));
     }
-    written_keys(&txn.then).and_then(|_| written_keys(&txn.otherwise)).map(|_| ())
+    Ok(())
 }
 
 /// Where a transaction names the empty key, such as `then[0].put`. etcd has it only inside a namespace.
@@ -126,7 +134,7 @@ mod tests {
     }
 
     fn check_then(then: Vec<Op>) -> Result<(), String> {
-        check(&Txn { then, ..Txn::default() }, 128, false)
+        check_writes(&Txn { then, ..Txn::default() })
     }
 
     #[test]
@@ -151,15 +159,15 @@ mod tests {
             check_then(many(129)).is_err_and(|e| e.contains("129 operations in 'then'") && e.contains("--max-txn-ops"))
         );
         let txn = Txn { then: many(128), ..Txn::default() };
-        assert!(check(&txn, 128, true).is_err());
-        assert!(check(&txn, 129, true).is_ok());
+        assert!(check_limits(&txn, 128, true).is_err());
+        assert!(check_limits(&txn, 129, true).is_ok());
         let mut deep = many(100);
         deep.push(nested((0..27).map(|i| put(&format!("n{i}"))).collect(), vec![]));
         assert!(check_then(deep.clone()).is_ok());
         deep.push(put("one more"));
         assert!(check_then(deep).is_err_and(|e| e.contains("nested")));
         let compares = (0..129).map(|i| Compare::missing(format!("{i}").as_bytes())).collect();
-        assert!(check(&Txn { compares, ..Txn::default() }, 128, false).is_err());
+        assert!(check_limits(&Txn { compares, ..Txn::default() }, 128, false).is_err());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::output::TxnAnswer;
 ///
 /// Exit codes:
 ///   0  the conditions held: 'then' ran
+///   2  the file is not a valid transaction, or writes a key twice; nothing was sent
 ///   4  the transaction exceeds etcd's limits
 ///   5  a condition failed: 'else' ran (or the lock was lost: nothing ran)
 ///   7  the reply was lost; etcd may have applied the transaction
@@ -74,7 +75,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("{}: {place}: the key must not be empty", source.name()))
             .hint("'kvadm txn --help' shows an example of the file"));
     }
-    check::check(&txn, ctx.store().max_txn_ops(), guard.is_some())
+    check::check_writes(&txn)
+        .map_err(|why| Failure::usage(format!("{}: {why}", source.name())).hint("nothing was sent"))?;
+    check::check_limits(&txn, ctx.store().max_txn_ops(), guard.is_some())
         .map_err(|why| Failure::new(Exit::Refused, format!("{}: {why}", source.name())).hint("nothing was sent"))?;
     warn_of_bypass(ctx, written_ranges(&txn));
     let dry_run = ctx.safety.dry_run;

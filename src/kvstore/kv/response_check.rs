@@ -5,6 +5,7 @@
 
 use etcd_client::proto::{PbKeyValue, PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
+use crate::escaped::escape;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::txn::{KeySelector, Op, Txn};
 use crate::kvstore::types::{MAX_REVISION, Revision};
@@ -154,7 +155,7 @@ fn absolute(over: &KeySelector, namespace: &[u8]) -> KeyRange {
 
 /// A key for a message.
 pub(crate) fn show(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).escape_debug().to_string()
+    escape(key)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use etcd_client::TxnOp;
 use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
+use crate::escaped::escape;
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::response_check::{check_deletion, check_txn};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
@@ -94,10 +95,7 @@ impl Store {
         let mut response = answer.value.0;
         if let Some(lock) = guard {
             if !response.succeeded {
-                let lost = Error::LockLost {
-                    key: String::from_utf8_lossy(&lock.key).escape_debug().to_string(),
-                    revision: lock.revision,
-                };
+                let lost = Error::LockLost { key: escape(&lock.key), revision: lock.revision };
                 return Err(if answer.maybe_applied { unknown_outcome(op, lost) } else { lost });
             }
             response = match response.responses.pop().and_then(|inner| inner.response) {

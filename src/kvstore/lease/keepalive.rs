@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::boottime::BootTime;
+use crate::escaped::escape;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
@@ -134,7 +135,7 @@ impl Store {
                 Err(error) if error.is_refusal(Refusal::Permission) => {
                     let text = format!(
                         "cannot watch {}: {error}; its deletion is not noticed until the user may read it again",
-                        key.escape_ascii()
+                        escape(key)
                     );
                     self.session.observer.notice(Notice::Warning, &text);
                     tokio::time::sleep(REFUSED_RETRY).await;

@@ -7,7 +7,8 @@ pub static ERROR: RecordSpec = record(
     "error",
     "every verb",
     "On standard error. The exit codes are in kvadm(1). A one-shot command that a signal ends prints this object as well, with \
-     128 and the number of the signal as exit_code. A command that runs until a signal ends it prints none.",
+     128 and the number of the signal as exit_code. A command that runs until a signal ends it prints none, \
+     nor does 'lock' while it waits; 'status --latency' prints its figures instead, with interrupted.",
     &[
         has("error", ""),
         has("caused_by", ""),

@@ -72,7 +72,7 @@ pub(super) static READ_MEMBER: RecordSpec = record(
     "get, list, diff, watch, status --revision with --serializable",
     "On standard error at the end; with watch at the start.",
     &[
-        may("source", "with diff, for the store of a context: its name"),
+        may("source", "with diff, for the store of a context: the source as it was given"),
         has("endpoint", "the member that was read"),
         has("revision", "the revision that was read"),
         may("behind", ""),

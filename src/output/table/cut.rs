@@ -33,8 +33,9 @@ impl Cut {
 
 /// Number of characters that all texts begin with; the texts are in order.
 pub fn shared_chars(texts: &BTreeSet<&str>) -> usize {
-    let ends = texts.first().zip(texts.last());
-    ends.map_or(0, |(first, last)| first.chars().zip(last.chars()).take_while(|(one, other)| one == other).count())
+    let Some((first, last)) = texts.first().zip(texts.last()) else { return 0 };
+    let same = units(first).zip(units(last)).take_while(|(one, other)| one == other);
+    same.map(|(unit, _)| unit.chars().count()).sum()
 }
 
 /// The text, truncated with … to this width.
@@ -43,12 +44,12 @@ pub fn truncate(text: &str, width: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let (mut kept, mut used) = (String::new(), 1);
-    for c in text.chars() {
-        used += c.width().unwrap_or(0);
+    for unit in units(text) {
+        used += unit_width(unit);
         if used > width {
             break;
         }
-        kept.push(c);
+        kept.push_str(unit);
     }
     kept.push('…');
     Cow::Owned(kept)
@@ -60,17 +61,41 @@ pub fn truncate_middle(text: &str, width: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let head_width = width.saturating_sub(1) / 2;
-    let take = |chars: &mut dyn Iterator<Item = char>, most: usize| {
+    let take = |units: &mut dyn Iterator<Item = &&str>, most: usize| {
         let mut used = 0;
-        let fits = |c: &char| {
-            used += c.width().unwrap_or(0);
-            used <= most
-        };
-        chars.take_while(fits).collect::<Vec<_>>()
+        units
+            .take_while(|unit| {
+                used += unit_width(unit);
+                used <= most
+            })
+            .count()
     };
-    let head: String = take(&mut text.chars(), head_width).into_iter().collect();
-    let tail = take(&mut text.chars().rev(), width.saturating_sub(1 + head_width));
-    Cow::Owned(head + "…" + &tail.into_iter().rev().collect::<String>())
+    let units: Vec<&str> = units(text).collect();
+    let head = take(&mut units.iter(), head_width);
+    let tail = take(&mut units.iter().rev(), width.saturating_sub(1 + head_width));
+    Cow::Owned(units[..head].concat() + "…" + &units[units.len() - tail..].concat())
+}
+
+/// The parts of a text that are shown as a whole or not at all: characters, and escapes such as `\n` and `\x1b`, half of
+/// which would be other text.
+fn units(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut chars = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+        let length = match rest.as_bytes() {
+            [] => return None,
+            [b'\\', b'x', ..] => 4,
+            [b'\\', _, ..] => 2,
+            _ => 1,
+        };
+        let (unit, after) = rest.split_at(chars.nth(length).unwrap_or(rest.len()));
+        rest = after;
+        Some(unit)
+    })
+}
+
+fn unit_width(unit: &str) -> usize {
+    unit.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 /// Splits a line before this column of the terminal.

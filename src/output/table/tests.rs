@@ -29,6 +29,38 @@ fn a_table_fits_and_leaves_empty_columns_out() {
     assert!(out.lines().count() == 4 && out.lines().all(|line| line.width() <= 40), "{out}");
 }
 
+proptest! {
+    /// What a cell shows is the bytes and no others.
+    #[test]
+    fn a_cell_decodes_back(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let shown = cell(&Value::Bytes(&bytes)).text;
+        prop_assert!(!shown.chars().any(|c| !crate::output::is_safe(c, false)), "{}", shown);
+        prop_assert_eq!(crate::output::bytes::unescape(shown.as_bytes()), Ok(bytes));
+    }
+
+    /// Neither end of a text begins or ends inside an escape.
+    #[test]
+    fn a_cut_text_has_whole_escapes(bytes in proptest::collection::vec(0u8..40, 0..40), width in 1usize..90) {
+        let shown = cell(&Value::Bytes(&bytes)).text;
+        for cut in [truncate(&shown, width), truncate_middle(&shown, width)] {
+            prop_assert!(cut.width() <= width);
+            for (index, part) in cut.split('…').enumerate() {
+                let decoded = crate::output::bytes::unescape(part.as_bytes());
+                prop_assert!(decoded.as_ref().is_ok_and(|part| match index {
+                    0 => bytes.starts_with(part),
+                    _ => bytes.ends_with(part),
+                }), "{} of {}: {:?}", cut, shown, decoded);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_shared_beginning_ends_before_an_escape() {
+    let texts = std::collections::BTreeSet::from(["/a\\x1b", "/a\\x1c"]);
+    assert_eq!(shared_chars(&texts), 2);
+}
+
 /// Title, value and whether it is extra.
 struct Any<'a>(&'a [(&'static str, String, u8)]);
 
