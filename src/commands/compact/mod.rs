@@ -33,7 +33,8 @@ use plan::CompactTarget;
 /// one at a time, the leader last, each only when all members are healthy.
 ///
 /// Without REV and --keep, the current revision is compacted, but not by --defrag
-/// or --disarm. Steps are not limited by --op-timeout; --deadline limits them. If the
+/// or --disarm. A plain compaction asks for no confirmation; --defrag, --disarm and
+/// --reclaim do. Steps are not limited by --op-timeout; --deadline limits them. If the
 /// reply is lost kvadm checks the result; if it cannot, it exits 7.
 ///
 /// --every D keeps between D and 2×D of history; with --keep N, it keeps N revisions
