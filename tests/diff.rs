@@ -88,7 +88,7 @@ fn two_revisions_of_the_store() {
     assert_eq!(records[2], json!({"event": "created", "key": key("d"), "value": "d", "mod_revision": held("d")}));
     assert_eq!(
         run.err_json(),
-        json!({"source": format!("revision {then}"), "source_revision": then.parse::<i64>().unwrap(),
+        json!({"source": format!("rev:{then}"), "source_revision": then.parse::<i64>().unwrap(),
                "revision": run.err_json()["revision"], "created": 1, "modified": 1, "deleted": 1, "unchanged": 3,
                "limited": false})
     );

@@ -148,7 +148,7 @@ fn visual_comes_before_editor_and_both_may_have_arguments() {
     std::fs::rename(desk.folder.path().join("editor.sh"), bin.join("vi")).unwrap();
     std::fs::remove_file(bin.join("sh")).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    desk.edit("", &[]).env("PATH", path).run().ok();
+    desk.edit("", &[]).env("PATH", path).pty().run().ok();
     assert_eq!(desk.value(), "vi");
 }
 

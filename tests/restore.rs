@@ -66,7 +66,7 @@ fn a_prefix_as_it_was() {
 
     let dry = restore(&[&p, "--source", &then, "--dry-run"]);
     dry.ok().out(&format!("~ {p}b\n+ {p}c\n- {p}new\n"));
-    dry.err_has("note: dry run: would delete 1 key, create 1 key, change 1 key");
+    dry.err_has("note: dry run: would create 1 key, modify 1 key, delete 1 key");
     let dry = restore(&[&p, "--source", &then, "--dry-run", "-o", "json"]).json_lines();
     let modified = shared().held(key("b")).unwrap().modified;
     assert_eq!(
@@ -77,11 +77,11 @@ fn a_prefix_as_it_was() {
     assert_eq!(dry[2]["event"], "deleted");
     // It asks, naming what it does.
     let asked = restore(&[&p, "--source", &then]);
-    asked.code(2).out_empty().err_has(&format!("  change {p}b\n  create {p}c\n  delete {p}new\n"));
+    asked.code(2).out_empty().err_has(&format!("  modify {p}b\n  create {p}c\n  delete {p}new\n"));
     let revision = then.strip_prefix("rev:").unwrap();
     asked.err_has(&format!(
-        "error: Restore {p} to this store at revision {revision}, which reverts everybody's changes since: delete 1 key, \
-         create 1 key, change 1 key: cannot ask for confirmation without a terminal"
+        "error: Restore {p} to this store at revision {revision}, which reverts everybody's changes since: create 1 key, \
+         modify 1 key, delete 1 key: cannot ask for confirmation without a terminal"
     ));
     assert_eq!(state(shared(), &p), changed);
 
@@ -140,7 +140,7 @@ fn a_restore_is_taken_back() {
         .err_has("name a file that does not exist");
 
     let dry = restore(&["--apply-plan", &file("one"), "--dry-run"]);
-    dry.ok().err_has("would delete 1 key, create 1 key, change 1 key");
+    dry.ok().err_has("would create 1 key, modify 1 key, delete 1 key");
     restore(&["--apply-plan", &file("one")])
         .code(2)
         .err_has("error: Take the restore of 2")
@@ -251,7 +251,7 @@ fn plans_are_bound_to_what_they_saw() {
     let file = folder.path().join("plan").display().to_string();
     let made = restore(&[&p, "--source", &then, "--plan", &file]);
     made.ok().out("would create\t0\nwould modify\t4\nwould delete\t0\n");
-    made.err_has(&format!("would change 4 keys; to do it: {}\n", apply_plan(&file)));
+    made.err_has(&format!("would modify 4 keys; to do it: {}\n", apply_plan(&file)));
     assert_eq!(state(shared(), &p)[key("a").as_bytes()], b"changed");
     put(&key("a"), "later");
     delete(&key("b"));

@@ -4,7 +4,6 @@ mod allocated;
 mod allocations;
 mod answer;
 pub mod answers;
-mod bar_line;
 pub mod bytes;
 mod closed;
 pub mod contract;

@@ -1,12 +1,14 @@
 //! Progress bars on stderr, if it is a terminal.
 
+mod bar_line;
+
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::bar_line::BarLine;
 use super::sanitize::sanitize;
 use crate::plural::grouped;
+use bar_line::BarLine;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Work that takes less time shows no bar.

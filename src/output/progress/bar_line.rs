@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::TermLike;
 
-use super::table::truncate;
+use crate::output::table::truncate;
 
 /// Columns that stay free: the echo has two.
 const FREE_COLUMNS: usize = 3;
