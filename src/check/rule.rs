@@ -128,20 +128,32 @@ impl JsonTest {
     }
 }
 
-/// `/spec/replicas at least 2`.
-impl fmt::Display for JsonTest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl JsonTest {
+    /// The conditions in words, without the value of `equals`.
+    pub fn without_value(&self) -> String {
+        self.describe("equals the value of the file")
+    }
+
+    fn describe(&self, equals: &str) -> String {
         let mut parts = Vec::new();
         match self.exists {
             Some(true) => parts.push("exists".to_owned()),
             Some(false) => parts.push("does not exist".to_owned()),
             None => {}
         }
-        parts.extend(self.equals.as_ref().map(|value| format!("equals {value}")));
+        parts.extend(self.equals.as_ref().map(|_| equals.to_owned()));
         parts.extend(self.matches.as_ref().map(|expression| format!("matches {}", expression.as_str())));
         parts.extend((!self.limits.is_empty()).then(|| self.limits.to_string()));
         let path = if self.path.is_empty() { "the document" } else { &self.path };
-        write!(f, "{path} {}", parts.join(", "))
+        format!("{path} {}", parts.join(", "))
+    }
+}
+
+/// `/spec/replicas at least 2`.
+impl fmt::Display for JsonTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let equals = self.equals.as_ref().map_or_else(String::new, |value| format!("equals {value}"));
+        f.write_str(&self.describe(&equals))
     }
 }
 
