@@ -262,7 +262,7 @@ fn explain_and_schema_do_not_connect() {
     ]);
     let run = Kvadm::new().endpoint(&nobody).args(["check", "-", "--explain"]).stdin(&checks).run();
     run.ok().out(
-        "members\thealthy\tthe status of every member\tat least 3 healthy members\n\
+        "members\thealthy\tthe status of every member\tat least 3 healthy voting members\n\
          workers\tcount\tthe number of keys of the prefix /w/\tat least 2\n\
          workers\tall-leased\tall keys of the prefix /w/\tevery key is on a lease\n\
          write\twrite-latency-below\twrites /p/<random> on a lease, and removes it\twrites take less than 50ms\n\

@@ -74,6 +74,7 @@ fn rules_about_a_key() {
         ("empty", "value: x", "x", "(empty)"),
         ("text", "value-matches: '^v[0-9]$'", "a match of ^v[0-9]$", "a value of 4 bytes"),
         ("spec", "json: {path: /spec/replicas, at-least: 4}", "/spec/replicas at least 4", "/spec/replicas is 3"),
+        ("spec", "json: {path: /time, at-least: 4}", "/time at least 4", "/time is \"x\", not a number"),
         ("spec", "json: {path: /spec/off, equals: 1}", "/spec/off equals 1", "no /spec/off"),
         ("text", "json: {path: /a, equals: 1}", "/a equals 1", "a value of 4 bytes, which is not JSON"),
         ("text", "changed-within: 2m", "a time at most 2m ago", "a value of 4 bytes, which is no RFC 3339 time"),

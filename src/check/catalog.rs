@@ -231,6 +231,8 @@ Values of rules:
   true: all. Otherwise they show what value and json compare
 
 Notes:
+  with --db FILE, rules about the cluster, changes-within and
+  lease-left-at-least cannot be used
   healthy: N counts voting members; learners do not count
   held-for-less-than: only kvadm writes since when it holds a lock; the
   rule cannot be judged for a lock of another client";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::figures::Figure;
 use super::judgement::{RuleFault, RuleJudgement, ValueDisplay, shown, shown_time};
 use super::outcome::{MeasureLimits, MeasureUnit};
 use super::rule::{AgeLimit, CheckRule, JsonTest, scalar_text};
@@ -73,7 +74,8 @@ fn found_in(test: &JsonTest, document: &Value, values: ValueDisplay) -> String {
                 (ValueDisplay::None, Value::Bool(_)) => "another boolean".to_owned(),
                 (ValueDisplay::None, Value::Number(_)) => "another number".to_owned(),
             };
-            format!("{path} is {shown}")
+            let is_number = test.limits.is_empty() || Figure::of_json(value).is_some();
+            format!("{path} is {shown}{}", if is_number { "" } else { ", not a number" })
         }
     }
 }

@@ -234,7 +234,10 @@ impl SourceTest {
             other => (other, &none),
         };
         let shown = text(source)?.to_owned();
-        let source: SourceWord = shown.parse().map_err(|why| DocumentFault::new(format!("{why}")))?;
+        let source: SourceWord = shown.parse().map_err(|why| {
+            // Stdin is read once, and a check may be judged again.
+            DocumentFault::new(format!("{why}").replace(", file:PATH, or - for stdin", ", or file:PATH"))
+        })?;
         if source == SourceWord::Stdin {
             return Err(DocumentFault::new("cannot compare with stdin, which is read once").hint("use \"file:PATH\""));
         }

@@ -104,6 +104,11 @@ fn mistakes_are_refused_with_line_and_suggestion() {
             "checks:\n  - {name: a, healthy: 3, probe-key: /p}\n",
             "c.yaml:2: check 'a': 'probe-key' needs the rule 'write-latency-below'",
         ),
+        (
+            "checks:\n  - {name: a, prefix: /b, equals: config.jsonl}\n",
+            "c.yaml:2: check 'a': equals: 'config.jsonl' is not a source; a source is rev:N, context:NAME, \
+             context:NAME@REV, db:FILE, db:FILE@REV, or file:PATH",
+        ),
         ("checks:\n  - {name: a, quorum: true}\n", "c.yaml:2: check 'a': quorum: must be read or write, not true"),
         ("checks:\n  - {name: a, key: /b, exists: false}\n", "c.yaml:2: check 'a': exists: must be true"),
         (

@@ -201,6 +201,9 @@ async fn run_checks(
     let EndedRounds { report, interrupted } = evaluate(ctx, &evaluation, &file, args.wait).await?;
     // Files first: a Nagios plugin says in its only line whether one of them is missing.
     let unwritten = write_files(ctx, &report, &args.report).await;
+    // A signal may end the wait for the reader of a FIFO.
+    let signalled = || ctx.signals.cancel().is_cancelled().then(|| Failure::new(Exit::Interrupted, "interrupted"));
+    let interrupted = interrupted.or_else(signalled);
     if interrupted.is_some() && on_stdout.is_none() {
         ctx.out.note("interrupted: these are the results of the last evaluation");
     }
