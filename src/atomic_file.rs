@@ -23,6 +23,19 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     }
 }
 
+/// As [`replace`], but a symbolic link is replaced and not followed: for a file that kvadm has created itself.
+///
+/// # Errors
+/// As [`replace`]; a link to a device is replaced.
+pub fn replace_unfollowed(path: &Path, contents: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_symlink() => return Err(not_regular()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    replace_file(path, contents, 0o600)
+}
+
 /// Where a path leads after all symbolic links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
