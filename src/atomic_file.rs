@@ -2,27 +2,131 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
 /// Replaces the file's contents. A reader finds either the old or the new contents, also after a crash. The temporary
 /// file has an unpredictable name in the same folder and is created exclusively, so that nothing planted there is
-/// followed. A new file has mode 0600; an existing regular file keeps its mode. A symbolic link is replaced, not followed.
+/// followed. A new file has mode 0600; an existing regular file keeps its mode. The file that a symbolic link names is
+/// replaced at its place; the link stays.
 ///
 /// # Errors
-/// The path is that of a device, a FIFO, a socket or a folder, or the folder or the disk refuses the write; the old
-/// contents then remain. A folder that cannot be synced is no error, because the file has its new contents: only a crash
-/// of the machine could bring the old ones back.
+/// The path is that of a device, a FIFO, a socket or a folder, or a link to one, or the folder or the disk refuses the write;
+/// the old contents then remain. A folder that cannot be synced is no error, because the file has its new contents: only a
+/// crash of the machine could bring the old ones back.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    match Destination::of(path)? {
+        Destination::File(path) => replace_file(&path, contents, 0o600),
+        Destination::Stream(_) => Err(not_regular()),
+    }
+}
+
+/// As [`replace`], but a symbolic link is replaced and not followed: for a file that kvadm has created itself.
+///
+/// # Errors
+/// As [`replace`]; a link to a device is replaced.
+pub fn replace_unfollowed(path: &Path, contents: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_symlink() => return Err(not_regular()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    replace_file(path, contents, 0o600)
+}
+
+/// Where a path leads after all symbolic links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A regular file at this path, or none yet: it can be replaced as a whole.
+    File(PathBuf),
+    /// A device, a FIFO or an open descriptor, such as `/dev/stderr`: it is written to, never replaced.
+    Stream(PathBuf),
+}
+
+/// As many symbolic links as Linux follows.
+const MAX_LINKS: usize = 40;
+
+impl Destination {
+    /// Follows the links. In a folder in which others may create files, such as `/tmp`, only the user's own links and those of
+    /// the folder's owner are followed: another one could name any file of the user.
+    ///
+    /// # Errors
+    /// The path is that of a folder or a socket, too many links, a link of somebody else, or the path cannot be examined.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let mut place = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let about = match fs::symlink_metadata(&place) {
+                Ok(about) => about,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::File(place)),
+                Err(error) => return Err(error),
+            };
+            if !about.is_symlink() {
+                return match about.file_type() {
+                    kind if kind.is_file() => Ok(Self::File(place)),
+                    kind if kind.is_char_device() || kind.is_fifo() => Ok(Self::Stream(place)),
+                    _ => Err(not_regular()),
+                };
+            }
+            let folder = folder_of(&place);
+            // A link in /proc names an open descriptor, whose file others may be writing to.
+            if fs::canonicalize(folder)?.starts_with("/proc") {
+                return Ok(Self::Stream(place));
+            }
+            check_owner(&about, &fs::metadata(folder)?)?;
+            place = folder.join(fs::read_link(&place)?);
+        }
+        Err(io::Error::other("too many levels of symbolic links"))
+    }
+}
+
+/// The rule of Linux' `protected_symlinks`.
+fn check_owner(link: &fs::Metadata, folder: &fs::Metadata) -> io::Result<()> {
+    const STICKY_AND_WRITABLE: u32 = 0o1002;
+    let is_shared = folder.mode() & STICKY_AND_WRITABLE == STICKY_AND_WRITABLE;
+    // The owner of this folder is the effective user of this process.
+    let is_own = || fs::metadata("/proc/self").is_ok_and(|process| process.uid() == link.uid());
+    if !is_shared || link.uid() == folder.uid() || is_own() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "a symbolic link of another user in a shared folder"))
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+/// Writes a file that other users read: a new file has mode 0666 without the bits of the umask. What is no regular file is
+/// written to, which waits for the reader of a FIFO.
+///
+/// # Errors
+/// As [`replace`], or the stream refuses the write.
+pub fn write_shared(destination: &Destination, contents: &[u8]) -> io::Result<()> {
+    match destination {
+        Destination::File(path) => replace_file(path, contents, 0o666),
+        Destination::Stream(path) => {
+            const NO_TERMINAL: i32 = 0o400;
+            // Appending: the descriptor may be that of a log.
+            let stream = fs::OpenOptions::new().append(true).custom_flags(NO_TERMINAL).open(path);
+            stream?.write_all(contents)
+        }
+    }
+}
+
+/// Replaces a file; `mode` is that of a new one, which the umask restricts.
+fn replace_file(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     // A missing folder is named by its own error, not by that of the temporary file.
     fs::metadata(folder)?;
-    check_replaceable(path)?;
-    let mut file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder).map_err(without_path)?;
-    let old = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
-    file.as_file().set_permissions(old.map_or_else(private, |old| old.permissions()))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".kvadm-").permissions(fs::Permissions::from_mode(mode));
+    let mut file = builder.tempfile_in(folder).map_err(without_path)?;
+    if let Some(old) = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file) {
+        file.as_file().set_permissions(old.permissions())?;
+    } else if mode == 0o600 {
+        file.as_file().set_permissions(private())?;
+    }
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -106,16 +210,14 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
-/// Checks that there is no file at the path, or one that may be replaced: a device such as `/dev/null` must not be.
+/// Checks that the path leads to no file, or to one that may be replaced: a device such as `/dev/null` must not be.
 ///
 /// # Errors
-/// The path is that of a device, a FIFO, a socket or a folder, or cannot be examined.
+/// The path leads to a device, a FIFO, a socket or a folder, or cannot be examined.
 pub fn check_replaceable(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() || found.is_symlink() => Ok(()),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+    match Destination::of(path)? {
+        Destination::File(_) => Ok(()),
+        Destination::Stream(_) => Err(not_regular()),
     }
 }
 
@@ -136,6 +238,47 @@ mod tests {
         replace(&path, b"two")?;
         assert_eq!((mode()?, fs::read(&path)?), (0o640, b"two".to_vec()));
         assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_link_stays_and_the_file_that_it_names_is_replaced() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("real"))?;
+        std::os::unix::fs::symlink("real/file", at("link"))?;
+        std::os::unix::fs::symlink(at("link"), at("second"))?;
+        std::os::unix::fs::symlink("/proc/self/fd/2", at("descriptor"))?;
+        std::os::unix::fs::symlink("loop", at("loop"))?;
+        std::os::unix::fs::symlink("/dev/null", at("null"))?;
+        for contents in [b"one", b"two"] {
+            replace(&at("second"), contents)?;
+            assert_eq!(fs::read(at("real/file"))?, contents);
+        }
+        assert!(fs::symlink_metadata(at("second"))?.is_symlink() && fs::symlink_metadata(at("link"))?.is_symlink());
+        for name in ["descriptor", "null", "loop", "real"] {
+            assert!(replace(&at(name), b"x").is_err() && check_replaceable(&at(name)).is_err(), "{name}");
+        }
+        write_shared(&Destination::of(&at("null"))?, b"x")?;
+        assert!(fs::symlink_metadata(at("null"))?.is_symlink());
+        assert!(matches!(Destination::of(&at("descriptor"))?, Destination::Stream(_)));
+        Ok(())
+    }
+
+    #[test]
+    fn links_of_others_in_a_shared_folder_are_not_followed() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("file", &link)?;
+        let about = fs::symlink_metadata(&link)?;
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o1777))?;
+        assert!(check_owner(&about, &fs::metadata(folder.path())?).is_ok());
+        // Only root can own a link that is somebody else's.
+        if std::os::unix::fs::lchown(&link, Some(12_345), None).is_ok() {
+            assert_eq!(replace(&link, b"x").map_err(|error| error.kind()), Err(io::ErrorKind::PermissionDenied));
+            fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+            replace(&link, b"x")?;
+        }
         Ok(())
     }
 

@@ -180,25 +180,35 @@ fn reports_go_to_stdout_or_to_files() {
     check(etcd, &checks).args(["--report", "xml"]).run().code(2).err_has("junit, tap, nagios, prometheus, json");
     let twice = check(etcd, &checks).args(["--report", &report("tap"), "--report", &report("tap")]).run();
     twice.code(2).err_has("two reports would write");
-    let run = check(etcd, &checks).args(["--report", "tap=/dev/full"]).run();
-    run.code(6).err_has("cannot write the report /dev/full");
+    let full = ["--only", "members", "--report", "tap=/dev/full"];
+    check(etcd, &checks).args(full).run().code(6).err_has("warning: cannot write the report /dev/full");
 }
 
 #[test]
-fn an_unreachable_cluster_is_an_error_and_no_failure() {
+fn an_unreachable_cluster_fails_only_the_rules_that_ask_for_its_members() {
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let checks = file(&[
         "{name: members, healthy: true}",
         "{name: mode, key: /mode, value: blue}",
         "{name: any, key: /mode, changes-within: 1m}",
+        "{name: voters, voters: 3}",
     ]);
     let run = |more: &[&str]| Kvadm::new().endpoint(&nobody).args(["check", "-"]).args(more).stdin(&checks).run();
     let found = run(&["-o", "json"]);
-    found.code(3).err_empty();
-    assert!(states(&found).iter().all(|(_, state)| state == "error"), "{:?}", states(&found));
-    assert!(rule(&found)["error"].as_str().unwrap().contains("refused"), "{}", rule(&found));
-    run(&["--report", "nagios"]).code(3).out_has("UNKNOWN");
-    run(&[]).code(3).err_has("3 of 3 checks cannot be judged");
+    found.code(1).err_empty();
+    let all: Vec<String> = states(&found).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(all, ["fail", "error", "error", "error"]);
+    assert!(rule(&found)["found"].as_str().unwrap().contains("refused"), "{}", rule(&found));
+    run(&["--report", "nagios"]).code(2).out_has("CRITICAL");
+    run(&[]).code(1).err_has("1 of 4 checks failed, 3 cannot be judged");
+    let others = ["--only", "mode", "--only", "any", "--only", "voters"];
+    run(&others).code(3).err_has("3 of 3 checks cannot be judged");
+    run(&[&others[..], &["--report", "nagios"]].concat()).code(3).out_has("UNKNOWN");
+    for text in ["reachable: true", "quorum: read", "quorum: write", "healthy: 2"] {
+        let check = file(&[&format!("{{name: x, {text}}}")]);
+        let run = |more: &[&str]| Kvadm::new().endpoint(&nobody).args(["check", "-"]).args(more).stdin(&check).run();
+        run(&[]).code(1).out_has("no member answers: ");
+    }
 }
 
 #[test]
@@ -252,10 +262,10 @@ fn explain_and_schema_do_not_connect() {
     ]);
     let run = Kvadm::new().endpoint(&nobody).args(["check", "-", "--explain"]).stdin(&checks).run();
     run.ok().out(
-        "members\thealthy\tthe status of every member\tat least 3 healthy members\n\
+        "members\thealthy\tthe status of every member\tat least 3 healthy voting members\n\
          workers\tcount\tthe number of keys of the prefix /w/\tat least 2\n\
          workers\tall-leased\tall keys of the prefix /w/\tevery key is on a lease\n\
-         write\twrite-latency-below\twrites /p on a lease, and removes it\twrites take less than 50ms\n\
+         write\twrite-latency-below\twrites /p/<random> on a lease, and removes it\twrites take less than 50ms\n\
          ids\tallocator\tall keys of the prefix cilium/state/identities/v1/\tat most 0 errors\n",
     );
     let json = Kvadm::new().args(["check", "-", "--explain", "-o", "json"]).stdin(&checks).run();
@@ -350,7 +360,7 @@ fn a_silent_cluster_is_waited_for_no_longer_than_the_deadline() {
     let checks = file(&["{name: key, key: /k, exists: true}", "{name: members, healthy: true}"]);
     let options = ["check", "-", "--deadline", "4s", "--dial-timeout", "30s", "-o", "json"];
     let run = Kvadm::new().endpoint(&proxy.endpoint()).args(options).stdin(checks).timeout(SOON).run();
-    run.code(3).within(Duration::from_secs(10)).err_has("note: still asking for the revision");
+    run.code(3).within(Duration::from_secs(10)).err_has("note: still asking the members");
     assert!(states(&run).iter().all(|(_, state)| state == "error"), "{}", run.stdout_text());
 }
 
@@ -367,8 +377,7 @@ fn a_write_probe_leaves_nothing_and_overwrites_nothing() {
     run.code(1).out_has("write-latency-below: writes take less than 1ns\t");
     assert_eq!(all(), 0);
     etcd.etcdctl_ok(&["put", "/probe", "theirs"]);
-    let run = check(&etcd, &["{name: write, write-latency-below: 10s, probe-key: /probe}"]).run();
-    run.code(4).out("write\terror\twrite-latency-below\tthe probe key /probe exists already and is not overwritten\n");
+    check(&etcd, &["{name: write, write-latency-below: 10s, probe-key: /probe}"]).run().ok();
     assert_eq!(etcd.held("/probe").unwrap().text(), "theirs");
     assert_eq!((all(), etcd.leases().len()), (1, 0));
     let before = etcd.revision();
@@ -388,11 +397,11 @@ fn a_probe_that_is_interrupted_removes_its_key() {
     let checks = file(&["{name: write, write-latency-below: 60s, probe-key: /probe}"]);
     let mut running = Kvadm::new().endpoint(&proxy.endpoint()).args(["check", "-"]).stdin(checks).timeout(SOON).spawn();
     running.close_stdin();
-    eventually("the probe key", SOON, || etcd.held("/probe").is_some());
+    eventually("the probe key", SOON, || !etcd.held_under("/probe/").is_empty());
     running.signal(Signal::SIGINT);
     // The lease would end after ten seconds.
     running.wait().signal(Signal::SIGINT).within(Duration::from_secs(8));
-    assert!(etcd.held("/probe").is_none() && etcd.leases().is_empty());
+    assert!(etcd.held_under("/probe").is_empty() && etcd.leases().is_empty());
 }
 
 #[test]
@@ -404,7 +413,7 @@ fn a_probe_whose_answer_is_lost_finds_its_own_key() {
         let checks = file(&["{name: write, write-latency-below: 60s, probe-key: /probe}"]);
         let run = Kvadm::new().endpoint(&spoiler.endpoint()).args(["check", "-"]).stdin(checks).timeout(SOON).run();
         run.ok();
-        assert!(etcd.held("/probe").is_none() && etcd.leases().is_empty());
+        assert!(etcd.held_under("/probe").is_empty() && etcd.leases().is_empty());
     }
 }
 
@@ -468,7 +477,7 @@ fn every_rule_is_described() {
         };
         let known = kvadm::check::RULES.iter().any(|rule| rule.name == term);
         assert!(
-            known || ["probe-key", "at-least"].contains(&term),
+            known || ["probe-key", "at-least", "show-values"].contains(&term),
             "kvadm-check(5) describes '{term}', which is no rule"
         );
     }

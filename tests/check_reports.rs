@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use kvadm::check::report::{ReportFormat, nagios_exit_code, render};
-use kvadm::check::{CheckOutcome, CheckReport, CheckState, Measure, MeasureUnit, RuleOutcome, RuleState};
+use kvadm::check::{
+    CheckOutcome, CheckReport, CheckState, Measure, MeasureLimit, MeasureLimits, MeasureUnit, RuleOutcome, RuleState,
+};
 use kvadm::output::{is_safe, sanitize};
 use kvadm::time::Time;
 use proptest::prelude::*;
@@ -93,7 +95,14 @@ fn measure() -> impl Strategy<Value = Measure> {
         MeasureUnit::Bytes,
         MeasureUnit::Percent,
     ]);
-    (value, unit, proptest::option::of(0.0..1e9)).prop_map(|(value, unit, limit)| Measure { value, unit, limit })
+    let limit = || {
+        let limit = (0.0..1e9, any::<bool>()).prop_map(|(value, inclusive)| MeasureLimit { value, inclusive });
+        proptest::option::of(limit)
+    };
+    (value, unit, limit(), limit()).prop_map(|(value, unit, lower, upper)| {
+        let limits = MeasureLimits { lower, upper };
+        Measure { value, unit, limits }
+    })
 }
 
 fn check() -> impl Strategy<Value = CheckOutcome> {
@@ -308,9 +317,11 @@ fn prometheus_reads_each_series_once_in_base_units() {
                 };
                 let of = |what| find(&format!("kvadm_check_{what}_{suffix}"), &check.name, Some(rule.rule));
                 assert!(same_number(of("measure").unwrap(), measure.value * factor), "{measure:?} {samples:?}");
-                match measure.limit {
-                    Some(limit) => assert!(same_number(of("limit").unwrap(), limit * factor)),
-                    None => assert!(of("limit").is_none()),
+                for (name, limit) in [("lower_limit", measure.limits.lower), ("upper_limit", measure.limits.upper)] {
+                    match limit {
+                        Some(limit) => assert!(same_number(of(name).unwrap(), limit.value * factor)),
+                        None => assert!(of(name).is_none()),
+                    }
                 }
             }
         }
@@ -368,6 +379,9 @@ fn plugin_output(text: &str) -> PluginOutput {
         let (item, rest) = data.split_once(' ').unwrap_or((data, ""));
         data = rest;
         let value = item.split(';').next().unwrap();
+        let range = item.split(';').nth(2).unwrap_or_default().trim_start_matches('@');
+        let ends = range.split(':').all(|end| ["", "~"].contains(&end) || end.parse::<f64>().is_ok());
+        assert!(ends && range.matches(':').count() <= 1, "{item}");
         let unit = value.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
         assert!(["", "s", "B", "%", "U"].contains(&unit), "{item}");
         assert!(unit != "U" || value == "U", "{item}");
@@ -378,26 +392,23 @@ fn plugin_output(text: &str) -> PluginOutput {
 
 /// Undoes the escapes of the plugin's output.
 fn unescaped(text: &str) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let (c, length) = match after.as_bytes()[0] {
-            b'\\' => ('\\', 1),
-            b'n' => ('\n', 1),
-            b't' => ('\t', 1),
-            b'r' => ('\r', 1),
-            b'x' => (char::from(u8::from_str_radix(&after[1..3], 16).unwrap()), 3),
-            b'u' => {
-                let end = after.find('}').unwrap();
-                (char::from_u32(u32::from_str_radix(&after[2..end], 16).unwrap()).unwrap(), end + 1)
-            }
+        out.extend_from_slice(before.as_bytes());
+        let (byte, length) = match after.as_bytes()[0] {
+            b'\\' => (b'\\', 1),
+            b'n' => (b'\n', 1),
+            b't' => (b'\t', 1),
+            b'r' => (b'\r', 1),
+            b'x' => (u8::from_str_radix(&after[1..3], 16).unwrap(), 3),
             other => panic!("an unknown escape: {other}"),
         };
-        out.push(c);
+        out.push(byte);
         rest = &after[length..];
     }
-    out + rest
+    out.extend_from_slice(rest.as_bytes());
+    String::from_utf8(out).unwrap()
 }
 
 #[test]
@@ -443,7 +454,7 @@ fn nagios_output_follows_the_guidelines_whatever_it_quotes() {
 fn nagios_output_is_bounded() {
     let fail = |text: &str| RuleState::Fail { expected: text.to_owned(), found: text.to_owned() };
     let check = |name: String, text: &str| {
-        let measure = Some(Measure { value: 1.0, unit: MeasureUnit::Count, limit: None });
+        let measure = Some(Measure { value: 1.0, unit: MeasureUnit::Count, limits: MeasureLimits::NONE });
         let rules = vec![RuleOutcome { rule: "healthy", state: fail(text), measure }];
         CheckOutcome { name, line: 1, took: Duration::ZERO, rules }
     };
@@ -469,7 +480,7 @@ fn a_report_as_its_reader_sees_it() {
     let healthy = RuleState::Fail { expected: "3 healthy members".into(), found: "2".into() };
     let error = RuleState::Error { why: "the user may not read HashKV".into(), exit_code: 4 };
     let skipped = RuleState::Skipped { why: "--dry-run".into() };
-    let share = Some(Measure { value: 41.5, unit: MeasureUnit::Percent, limit: Some(80.0) });
+    let share = Some(Measure { value: 41.5, unit: MeasureUnit::Percent, limits: MeasureLimits::below(80.0) });
     let members = vec![rule("healthy", healthy, None), rule("quota-below", RuleState::Pass, share)];
     let report = CheckReport {
         file: "checks.yaml".to_owned(),

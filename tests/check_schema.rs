@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::check::file;
 use super::support::Kvadm;
@@ -39,8 +39,13 @@ fn fits(schema: &Value, value: &Value) -> bool {
         ("additionalProperties", Value::Object(fields)) => {
             assert_eq!(wanted, &Value::Bool(false));
             let known = keywords["properties"].as_object().unwrap();
-            fields.keys().all(|name| known.contains_key(name))
+            let patterns = keywords.get("patternProperties").and_then(Value::as_object);
+            let matches = |name: &str| {
+                patterns.is_some_and(|all| all.keys().any(|pattern| Regex::new(pattern).unwrap().is_match(name)))
+            };
+            fields.keys().all(|name| known.contains_key(name) || matches(name))
         }
+        ("patternProperties", Value::Object(_)) => wanted.as_object().unwrap().values().all(|any| any == &json!({})),
         ("dependentSchemas", Value::Object(fields)) => {
             let needs = wanted.as_object().unwrap();
             needs.iter().all(|(name, schema)| !fields.contains_key(name) || fits(schema, value))
@@ -58,6 +63,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
             "required"
             | "properties"
             | "additionalProperties"
+            | "patternProperties"
             | "dependentSchemas"
             | "minProperties"
             | "items"
@@ -102,6 +108,8 @@ fn the_schema_accepts_the_documented_files() {
         texts.push(file(&[&format!("{{name: x, {subject}{}}}", rule.example)]));
     }
     assert!(texts.len() > 40);
+    texts
+        .push(format!("show-values: false\nx-anchors: [1]\n{}", file(&["{name: a, leader: true, show-values: true}"])));
     for text in texts {
         assert!(fits(&schema, &parsed(&text)), "{text}");
         Kvadm::new().args(["check", "-", "--explain"]).stdin(&text).run().ok();
@@ -152,7 +160,13 @@ fn the_schema_refuses_what_kvadm_refuses() {
         assert!(!fits(&schema, &parsed(&text)), "the schema accepts {check}");
         Kvadm::new().args(["check", "-", "--explain"]).stdin(&text).run().code(2);
     }
-    for text in ["checks: []", "check: [{name: a, healthy: 3}]", "[]", "checks: {name: a}"] {
+    for text in [
+        "checks: []",
+        "check: [{name: a, healthy: 3}]",
+        "[]",
+        "checks: {name: a}",
+        "show-values: 1\nchecks: [{name: a, healthy: 3}]",
+    ] {
         assert!(!fits(&schema, &parsed(text)), "{text}");
         Kvadm::new().args(["check", "-", "--explain"]).stdin(text).run().code(2);
     }

@@ -564,5 +564,5 @@ fn a_check_looks_into_objects() {
     let run = registry.kvadm(&["check", "-"]).stdin(checks).run();
     run.code(1).out_has("pod\tpass").out_has("name\tpass").out_has("lease\tfail").out_has(" ago)");
     let bytes = registry.kvadm(&["check", "-", "--no-proto", "--only", "pod"]).stdin(checks).run();
-    bytes.code(1).out_has("the value is not JSON: k8s");
+    bytes.code(1).out_has("a value of 645 bytes, which is not JSON");
 }

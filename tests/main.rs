@@ -13,6 +13,7 @@ mod auth;
 mod auth_changes;
 mod bulk;
 mod check;
+mod check_faults;
 mod check_files;
 mod check_reports;
 mod check_rules;

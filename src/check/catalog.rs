@@ -80,8 +80,20 @@ pub struct RuleInfo {
 const QUORUM_WORDS: [&str; 2] = ["read", "write"];
 
 fn quorum(value: &Value) -> Result<CheckRule, DocumentFault> {
+    if value == &Value::Bool(true) {
+        let fault = DocumentFault::new("must be read or write, not true");
+        return Err(fault.hint("use 'quorum: read' for a linearizable read, or 'quorum: write' for a write"));
+    }
     let by = word(value, &QUORUM_WORDS)?;
     Ok(CheckRule::Quorum(if by == "write" { QuorumTest::Write } else { QuorumTest::Read }))
+}
+
+/// The rule is only switched on; `opposite` is what `false` may mean.
+fn true_or_opposite(value: &Value, rule: CheckRule, opposite: &str) -> Result<CheckRule, DocumentFault> {
+    match value {
+        Value::Bool(false) => Err(DocumentFault::new("must be true").hint(format!("use '{opposite}: true'"))),
+        value => only_true(value).map(|()| rule),
+    }
 }
 
 macro_rules! rules {
@@ -99,7 +111,7 @@ macro_rules! rules {
 
 /// All rules, in the order of the help.
 pub static RULES: &[RuleInfo] = rules! {
-    Cluster TrueOrCount "healthy" "3" "at least 3 members are healthy; true: all"
+    Cluster TrueOrCount "healthy" "3" "at least 3 voters are healthy; true: all"
         |value| true_or_count(value).map(CheckRule::Healthy);
     Cluster OnlyTrue "reachable" "true" "every endpoint and every member answers"
         |value| only_true(value).map(|()| CheckRule::Reachable);
@@ -136,9 +148,9 @@ pub static RULES: &[RuleInfo] = rules! {
     Cluster TimeSpan "write-latency-below" "50ms" "writing a probe key takes less time"
         |value| time_span(value).map(CheckRule::WriteLatencyBelow);
     Key OnlyTrue "exists" "true" "the key exists"
-        |value| only_true(value).map(|()| CheckRule::Exists);
+        |value| true_or_opposite(value, CheckRule::Exists, "absent");
     Key OnlyTrue "absent" "true" "the key does not exist"
-        |value| only_true(value).map(|()| CheckRule::Absent);
+        |value| true_or_opposite(value, CheckRule::Absent, "exists");
     Key Text "value" "blue" "the value is exactly this text"
         |value| text(value).map(|text| CheckRule::Value(text.as_bytes().to_vec()));
     Key Text "value-matches" "'^v[0-9]+$'" "a regular expression matches the value"
@@ -214,7 +226,16 @@ Values of rules:
   equals: {source: \"file:PATH\", source-prefix: /p/, ignore: lease}
   allocator: also base, min, max, cluster-id, used-below: 80%
   tree: also garbage-below: 10%; schema is a file or a built-in one
-  keys of a check besides: escape: true (\\xNN in keys), probe-key: KEY";
+  keys of a check besides: escape: true (\\xNN in keys), probe-key: KEY,
+  show-values: false (also of the file): reports show no stored value;
+  true: all. Otherwise they show what value and json compare
+
+Notes:
+  with --db FILE, rules about the cluster, changes-within and
+  lease-left-at-least cannot be used
+  healthy: N counts voting members; learners do not count
+  held-for-less-than: only kvadm writes since when it holds a lock; the
+  rule cannot be judged for a lock of another client";
 
 #[cfg(test)]
 mod tests {

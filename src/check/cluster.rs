@@ -4,13 +4,13 @@ use super::document::CheckFile;
 use super::figures::FigureLimits;
 use super::history::{HistoryAge, history_age};
 use super::judgement::{RuleFault, RuleJudgement};
-use super::members::{as_f64, judge_scan, over_members};
-use super::outcome::MeasureUnit;
+use super::members::{as_f64, expected_of_cluster, first, judge_scan, over_members};
+use super::outcome::{MeasureLimits, MeasureUnit};
 use super::rule::{CheckRule, QuorumTest};
 use super::stage::Stage;
 use crate::health::{
-    CertificateError, CertificateFact, ClusterScan, ConsistencyReport, ConsistencyVerdict, QuorumEvidence, ScanError,
-    certificates, check_consistency, scan_cluster,
+    CertificateError, CertificateFact, ClusterHealth, ClusterScan, ConsistencyReport, ConsistencyVerdict,
+    MemberObservation, QuorumEvidence, ScanError, certificates, check_consistency, scan_cluster,
 };
 use crate::kvstore::{Alarm, Error, Members, Store};
 use crate::plural::counted;
@@ -65,6 +65,10 @@ impl ClusterNeeds {
 /// What the members say; `None` where no rule asks.
 pub struct GatheredFacts {
     scan: Option<Result<ClusterScan, RuleFault>>,
+    /// Whether no member answers the scan.
+    is_silent: bool,
+    /// Why requests that need the quorum would only time out.
+    outage: Option<RuleFault>,
     /// Why the write that proves the quorum is not possible.
     proof: Option<RuleFault>,
     members: Option<Result<Members, RuleFault>>,
@@ -84,6 +88,8 @@ impl GatheredFacts {
     pub async fn gather(store: &Store, needs: ClusterNeeds, dry_run: bool, stage: &Stage) -> Result<Self, Error> {
         let mut facts = Self {
             scan: None,
+            is_silent: false,
+            outage: None,
             proof: None,
             members: None,
             alarms: None,
@@ -102,25 +108,37 @@ impl GatheredFacts {
                 facts.proof = Some(RuleFault::of_scan(error)?);
                 scanned = scan_cluster(store, QuorumEvidence::Reads).await;
             }
-            facts.scan = Some(match scanned {
-                Ok(scan) => Ok(scan),
-                Err(error) => Err(RuleFault::of_scan(error)?),
-            });
+            facts.keep_scan(store, scanned)?;
         }
         if needs.members {
-            facts.members = Some(judged(store.members().await)?);
+            facts.members = Some(match &facts.outage {
+                Some(fault) if !facts.has_member_list() => Err(fault.clone()),
+                _ => judged(store.members().await)?,
+            });
+            facts.outage = facts.outage.take().or_else(|| outage_of(facts.members.as_ref()));
         }
         if needs.alarms {
-            facts.alarms = Some(judged(store.alarms().await)?);
+            facts.alarms = Some(match &facts.outage {
+                Some(fault) => Err(fault.clone()),
+                None => judged(store.alarms().await)?,
+            });
+            facts.outage = facts.outage.take().or_else(|| outage_of(facts.alarms.as_ref()));
         }
         if needs.history {
-            facts.history = Some(history_age(store).await?);
+            facts.history = Some(match &facts.outage {
+                Some(fault) => Err(fault.clone()),
+                None => history_age(store).await?,
+            });
+            facts.outage = facts.outage.take().or_else(|| outage_of(facts.history.as_ref()));
         }
         if needs.consistency {
             stage.begin(Some("comparing the data of the members".to_owned()));
-            facts.consistency = Some(match check_consistency(store, false).await {
-                Ok(report) => Ok(report),
-                Err(error) => Err(RuleFault::of_scan(error)?),
+            facts.consistency = Some(match &facts.outage {
+                Some(fault) => Err(fault.clone()),
+                None => match check_consistency(store, false).await {
+                    Ok(report) => Ok(report),
+                    Err(error) => Err(RuleFault::of_scan(error)?),
+                },
             });
         }
         if needs.certificates {
@@ -129,6 +147,43 @@ impl GatheredFacts {
         }
         store.uninterrupted("check")?;
         Ok(facts)
+    }
+
+    fn keep_scan(&mut self, store: &Store, scanned: Result<ClusterScan, ScanError>) -> Result<(), Error> {
+        let scan = match scanned {
+            // What did not answer until then may be up.
+            Ok(scan) if store.is_past_deadline() && scan.verdict() != ClusterHealth::Healthy => {
+                Err(RuleFault::of(Error::Deadline { op: "asking the members", last: None })?)
+            }
+            Ok(scan) => Ok(scan),
+            Err(error) => {
+                self.is_silent = match &error {
+                    ScanError::NoResponse { .. } => true,
+                    ScanError::Store(error) | ScanError::Login { error, .. } => error.is_transient(),
+                    ScanError::Proof { .. } => false,
+                };
+                Err(RuleFault::of_scan(error)?)
+            }
+        };
+        self.outage = match &scan {
+            Ok(scan) if lacks_quorum(scan) => {
+                Some(RuleFault::unreachable(format!("the cluster has no quorum: {}", first(&scan.complaints()))))
+            }
+            Ok(_) => None,
+            Err(_) => outage_of(Some(&scan)),
+        };
+        self.scan = Some(scan);
+        Ok(())
+    }
+
+    /// Whether a member has told the list of the members, which some versions of etcd do without a quorum.
+    fn has_member_list(&self) -> bool {
+        matches!(&self.scan, Some(Ok(scan)) if scan.members.iter().any(|member| !member.name.is_empty()))
+    }
+
+    /// Why requests that need the quorum would only time out.
+    pub fn outage(&self) -> Option<&RuleFault> {
+        self.outage.as_ref()
     }
 
     /// The cluster's ID, if a scan has told it.
@@ -149,7 +204,7 @@ impl GatheredFacts {
             CheckRule::HistoryBelow(limit) => of_fact(self.history.as_ref(), |age| {
                 let found = format!("{} since revision {}", counted(age.revisions, "revision"), age.since);
                 RuleJudgement::of(age.revisions < *limit, format!("fewer than {}", counted(*limit, "revision")), found)
-                    .measure(age.revisions, MeasureUnit::Count, Some(as_f64(*limit)))
+                    .measure(age.revisions, MeasureUnit::Count, MeasureLimits::below(as_f64(*limit)))
             }),
             CheckRule::Consistent => of_fact(self.consistency.as_ref(), consistent),
             CheckRule::CertificateDays(days) => self.certificate_days(*days),
@@ -180,6 +235,17 @@ impl GatheredFacts {
                 Some(RuleJudgement::error(fault.clone()))
             }
             (Ok(scan), _) => judge_scan(scan, rule, self.dry_run),
+            (Err(_), _) if self.dry_run && matches!(rule, CheckRule::Quorum(QuorumTest::Write)) => {
+                Some(RuleJudgement::skipped("--dry-run writes nothing"))
+            }
+            // These rules ask whether members answer.
+            (Err(fault), _)
+                if self.is_silent
+                    && matches!(rule, CheckRule::Healthy(_) | CheckRule::Reachable | CheckRule::Quorum(_)) =>
+            {
+                let expected = expected_of_cluster(rule).unwrap_or_default();
+                Some(RuleJudgement::fail(expected, format!("no member answers: {}", fault.why)))
+            }
             (Err(fault), _) => Some(RuleJudgement::error(fault.clone())),
         }
     }
@@ -222,8 +288,21 @@ impl GatheredFacts {
         }
         #[expect(clippy::cast_precision_loss, reason = "for graphs")]
         let (left, limit) = (least as f64, wanted as f64);
-        judged.measure_f64(left, MeasureUnit::Seconds, Some(limit))
+        judged.measure_f64(left, MeasureUnit::Seconds, MeasureLimits::at_least(limit))
     }
+}
+
+/// The fault of a request that etcd did not answer.
+fn outage_of<T>(answer: Option<&Result<T, RuleFault>>) -> Option<RuleFault> {
+    answer.and_then(|answer| answer.as_ref().err()).filter(|fault| fault.is_unreachable()).cloned()
+}
+
+/// Whether no voting member serves a linearizable read. A write that fails does not tell whether reads do.
+fn lacks_quorum(scan: &ClusterScan) -> bool {
+    let serves = |member: &MemberObservation| {
+        member.read.is_ok() && member.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
+    };
+    scan.verdict() == ClusterHealth::NoQuorum && !scan.members.iter().any(serves)
 }
 
 fn not_asked() -> RuleJudgement {
@@ -248,7 +327,7 @@ fn of_fact<T>(fact: Option<&Result<T, RuleFault>>, judge: impl FnOnce(&T) -> Rul
 fn no_alarms(alarms: &[Alarm]) -> RuleJudgement {
     let raised: Vec<String> =
         alarms.iter().map(|alarm| format!("alarm {} of member {:x}", alarm.kind, alarm.member)).collect();
-    over_members("no alarm", &raised, &[]).measure(alarms.len() as u64, MeasureUnit::Count, None)
+    over_members("no alarm", &raised, &[]).measure(alarms.len() as u64, MeasureUnit::Count, MeasureLimits::at_most(0.0))
 }
 
 fn consistent(report: &ConsistencyReport) -> RuleJudgement {

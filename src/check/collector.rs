@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
-use super::outcome::MeasureUnit;
+use super::figures::Figure;
+use super::judgement::{RuleFault, RuleJudgement, ValueDisplay, shown, shown_time};
+use super::outcome::{MeasureLimits, MeasureUnit};
 use super::rule::{AgeLimit, CheckRule, JsonTest, scalar_text};
 use crate::kvstore::{KeyValue, LeaseId};
 use crate::plural::counted;
@@ -19,6 +20,8 @@ pub struct JudgeContext {
     pub now: Time,
     /// Decodes protobuf values and those of a Kubernetes API server.
     pub codec: Arc<Codec>,
+    /// Which values the rule may show.
+    pub values: ValueDisplay,
 }
 
 /// What a rule has found.
@@ -45,18 +48,49 @@ fn json_of(context: &JudgeContext, kv: &KeyValue) -> Result<Value, String> {
     match context.codec.decode(&kv.key, &kv.value) {
         Some(Ok(decoded)) => Ok(decoded.json),
         Some(Err(why)) => Err(why),
-        None => serde_json::from_slice(&kv.value).map_err(|_| format!("the value is not JSON: {}", shown(&kv.value))),
+        None => serde_json::from_slice(&kv.value).map_err(|_| {
+            let values = context.values;
+            match values {
+                ValueDisplay::All => format!("the value is not JSON: {}", values.other(&kv.value)),
+                _ => format!("{}, which is not JSON", values.other(&kv.value)),
+            }
+        }),
     }
 }
 
 /// What a JSON value has at the path of a test, for a report.
-fn found_in(test: &JsonTest, document: &Value) -> String {
+fn found_in(test: &JsonTest, document: &Value, values: ValueDisplay) -> String {
     let path = if test.path.is_empty() { "the document" } else { &test.path };
     match document.pointer(&test.path) {
         None => format!("no {path}"),
-        Some(value) => format!("{path} is {}", shown(value.to_string().as_bytes())),
+        Some(value) => {
+            let shown = match (values, value) {
+                (ValueDisplay::All, value) => shown_json(value),
+                (_, Value::Array(items)) => format!("a list of {}", counted(items.len() as u64, "value")),
+                (_, Value::Object(fields)) => format!("a mapping of {}", counted(fields.len() as u64, "value")),
+                (ValueDisplay::Compared, value) => shown_json(value),
+                (ValueDisplay::None, Value::String(_)) => "another text".to_owned(),
+                (ValueDisplay::None, Value::Null) => "null".to_owned(),
+                (ValueDisplay::None, Value::Bool(_)) => "another boolean".to_owned(),
+                (ValueDisplay::None, Value::Number(_)) => "another number".to_owned(),
+            };
+            let is_number = test.limits.is_empty() || Figure::of_json(value).is_some();
+            format!("{path} is {shown}{}", if is_number { "" } else { ", not a number" })
+        }
     }
 }
+
+/// JSON has its own quotes and escapes.
+fn shown_json(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_JSON_CHARS) {
+        Some((end, _)) => format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len()),
+        None => text,
+    }
+}
+
+/// The longest JSON value in a report.
+const MAX_JSON_CHARS: usize = 200;
 
 /// A rule about one key.
 pub struct KeyTest {
@@ -75,19 +109,28 @@ impl KeyTest {
         let Some(kv) = kv else {
             return Finding::Judged(match &self.rule {
                 CheckRule::Absent => RuleJudgement::pass(),
-                rule => RuleJudgement::fail(expected_of(rule), "no such key"),
+                _ => RuleJudgement::fail(self.expected(), "no such key"),
             });
         };
         Finding::Judged(match &self.rule {
             CheckRule::Exists => RuleJudgement::pass(),
-            CheckRule::Absent => RuleJudgement::fail("no such key", format!("the key exists: {}", shown(&kv.value))),
-            CheckRule::Value(wanted) => RuleJudgement::of(kv.value == *wanted, shown(wanted), shown(&kv.value)),
+            CheckRule::Absent => RuleJudgement::fail("no such key", {
+                format!("the key exists: {}", self.context.values.other(&kv.value))
+            }),
+            CheckRule::Value(wanted) => {
+                let found = self.context.values.compared(&kv.value);
+                RuleJudgement::of(kv.value == *wanted, self.expected(), found)
+            }
             CheckRule::ValueMatches(expression) => {
-                RuleJudgement::of(expression.is_match(&kv.value), expected_of(&self.rule), shown(&kv.value))
+                let found = self.context.values.other(&kv.value);
+                RuleJudgement::of(expression.is_match(&kv.value), expected_of(&self.rule), found)
             }
             CheckRule::Json(test) => match json_of(&self.context, kv) {
-                Ok(document) => RuleJudgement::of(test.holds(&document), test, found_in(test, &document)),
-                Err(why) => RuleJudgement::fail(test, why),
+                Ok(document) => {
+                    let found = found_in(test, &document, self.context.values);
+                    RuleJudgement::of(test.holds(&document), self.expected(), found)
+                }
+                Err(why) => RuleJudgement::fail(self.expected(), why),
             },
             CheckRule::ChangedWithin(limit) => self.age(kv, limit),
             CheckRule::Leased(wanted) => {
@@ -103,11 +146,15 @@ impl KeyTest {
                 RuleJudgement::of(size < *limit, expected_of(&self.rule), counted(size, "byte")).measure(
                     size,
                     MeasureUnit::Bytes,
-                    Some(limit_of(*limit)),
+                    MeasureLimits::below(limit_of(*limit)),
                 )
             }
             _ => RuleJudgement::error(RuleFault::refused("the rule is not about one key")),
         })
+    }
+
+    fn expected(&self) -> String {
+        expected_with(&self.rule, self.context.values)
     }
 
     fn age(&self, kv: &KeyValue, limit: &AgeLimit) -> RuleJudgement {
@@ -122,19 +169,23 @@ impl KeyTest {
             },
         };
         let Some(time) = Time::parse_rfc3339(&text) else {
-            return RuleJudgement::fail(expected, format!("'{}', which is no RFC 3339 time", shown(&text)));
+            let found = format!("{}, which is no RFC 3339 time", self.context.values.other(&text));
+            return RuleJudgement::fail(expected, found);
         };
         let nanos = self.context.now.nanos_since(time);
         let distance = std::time::Duration::from_nanos(u64::try_from(nanos.unsigned_abs()).unwrap_or(u64::MAX));
         let direction = if nanos < 0 { "in the future" } else { "ago" };
         // A time in the future is that of a clock ahead; one far in the future says nothing.
-        let found = format!("{} ({} {direction})", shown(&text), shown_time(distance));
+        let found = match self.context.values {
+            ValueDisplay::None => format!("{} {direction}", shown_time(distance)),
+            _ => format!("{} ({} {direction})", shown(&text), shown_time(distance)),
+        };
         let age = if nanos < 0 { -distance.as_secs_f64() } else { distance.as_secs_f64() };
         let limit = limit.within;
         RuleJudgement::of(distance <= limit, expected, found).measure_f64(
             age,
             MeasureUnit::Seconds,
-            Some(limit.as_secs_f64()),
+            MeasureLimits::at_most(limit.as_secs_f64()),
         )
     }
 }
@@ -142,6 +193,15 @@ impl KeyTest {
 #[expect(clippy::cast_precision_loss, reason = "for graphs")]
 fn limit_of(limit: u64) -> f64 {
     limit as f64
+}
+
+/// What a rule about a key asks for, in words, without values of the file if none may be shown.
+fn expected_with(rule: &CheckRule, values: ValueDisplay) -> String {
+    match rule {
+        CheckRule::Value(_) if values == ValueDisplay::None => "the value of the file".to_owned(),
+        CheckRule::Json(test) | CheckRule::EachJson(test) if values == ValueDisplay::None => test.without_value(),
+        rule => expected_of(rule),
+    }
 }
 
 /// What a rule about a key asks for, in words.
@@ -214,12 +274,13 @@ impl KeyCollector for PrefixTest {
         match &self.rule {
             CheckRule::AllLeased if kv.lease.is_none() => self.misfit(kv, || "no lease".to_owned()),
             CheckRule::EachValueMatches(expression) if !expression.is_match(&kv.value) => {
-                self.misfit(kv, || shown(&kv.value));
+                let values = self.context.values;
+                self.misfit(kv, || values.other(&kv.value));
             }
             CheckRule::EachJson(test) => match json_of(&self.context, kv) {
                 Ok(document) if test.holds(&document) => {}
                 Ok(document) => {
-                    let found = found_in(test, &document);
+                    let found = found_in(test, &document, self.context.values);
                     self.misfit(kv, || found);
                 }
                 Err(why) => self.misfit(kv, || why),
@@ -238,7 +299,7 @@ impl KeyCollector for PrefixTest {
     }
 
     fn finish(self: Box<Self>) -> Finding {
-        let expected = expected_of(&self.rule);
+        let expected = expected_with(&self.rule, self.context.values);
         let example = self.example.unwrap_or_default();
         Finding::Judged(match &self.rule {
             CheckRule::Count(limits) => RuleJudgement::count(self.keys, limits),
@@ -247,7 +308,7 @@ impl KeyCollector for PrefixTest {
                 RuleJudgement::of(self.sum < *limit, expected, found).measure(
                     self.sum,
                     MeasureUnit::Bytes,
-                    Some(limit_of(*limit)),
+                    MeasureLimits::below(limit_of(*limit)),
                 )
             }
             CheckRule::ValueSizeBelow(limit) => {
@@ -258,7 +319,7 @@ impl KeyCollector for PrefixTest {
                 RuleJudgement::of(self.sum == 0, expected, found).measure(
                     self.largest,
                     MeasureUnit::Bytes,
-                    Some(limit_of(*limit)),
+                    MeasureLimits::below(limit_of(*limit)),
                 )
             }
             // A mistyped prefix has no keys: nothing would be checked.
@@ -268,7 +329,11 @@ impl KeyCollector for PrefixTest {
                     0 | 1 => example,
                     many => format!("{many} of {} do not fit, the first: {example}", counted(self.keys, "key")),
                 };
-                RuleJudgement::of(self.sum == 0, expected, found).measure(self.sum, MeasureUnit::Count, Some(0.0))
+                RuleJudgement::of(self.sum == 0, expected, found).measure(
+                    self.sum,
+                    MeasureUnit::Count,
+                    MeasureLimits::at_most(0.0),
+                )
             }
         })
     }

@@ -1,7 +1,7 @@
 //! The rule `equals`: the keys of a prefix are those of a source, compared in constant memory while the prefix is read.
 
 use super::judgement::{RuleFault, RuleJudgement, shown};
-use super::outcome::MeasureUnit;
+use super::outcome::{MeasureLimits, MeasureUnit};
 use crate::kvstore::{Error, KeyRange, KeyValue};
 use crate::output::ChangeKind;
 use crate::plural::counted;
@@ -114,7 +114,7 @@ impl PrefixComparison {
         Ok(RuleJudgement::of(self.differences == 0, expected, found).measure(
             self.differences,
             MeasureUnit::Count,
-            Some(0.0),
+            MeasureLimits::at_most(0.0),
         ))
     }
 }

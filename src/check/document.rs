@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::catalog::{RULES, RuleInfo, RuleSubject, rule_named};
 use super::fault::{CheckFileError, DocumentFault, nearest, unknown_word};
 use super::fields::{field, flag, must_be, name, text};
+use super::judgement::ValueDisplay;
 use super::rule::CheckRule;
 use crate::config::{Step, line_of, parse_bounded};
 use crate::output::bytes;
@@ -19,7 +20,9 @@ const MAX_CHECKS: usize = 1_000;
 const MAX_NAME_CHARS: usize = 200;
 
 /// The keys of a check that are no rules.
-pub const OTHER_KEYS: [&str; 6] = ["name", "key", "prefix", "lock", "escape", "probe-key"];
+pub const OTHER_KEYS: [&str; 7] = ["name", "key", "prefix", "lock", "escape", "probe-key", "show-values"];
+/// The keys of the file. Those that begin with `x-` are for anchors.
+const FILE_KEYS: [&str; 2] = ["checks", "show-values"];
 
 /// A check file.
 #[derive(Clone, Debug)]
@@ -52,7 +55,9 @@ pub struct CheckItem {
     pub line: u64,
     /// What the rules are about.
     pub subject: CheckSubject,
-    /// The key that `write-latency-below` writes; `None` for a random one.
+    /// Which stored values reports may show.
+    pub values: ValueDisplay,
+    /// Below this key `write-latency-below` writes a key with a random name; `None` for the usual place.
     pub probe_key: Option<Vec<u8>>,
     /// The rules, in the file's order; at least one.
     pub rules: Vec<NamedRule>,
@@ -121,9 +126,11 @@ fn read_checks(document: &Value, source: &str) -> Result<Vec<CheckItem>, Documen
     let Value::Object(top) = document else {
         return Err(must_be("a mapping with the list 'checks'", document));
     };
-    if let Some(unknown) = top.keys().find(|name| *name != "checks") {
-        return Err(DocumentFault::new(unknown_word("key", unknown, &["checks"])).within_key(unknown));
+    let is_known = |name: &&String| FILE_KEYS.contains(&name.as_str()) || name.starts_with("x-");
+    if let Some(unknown) = top.keys().find(|name| !is_known(name)) {
+        return Err(DocumentFault::new(unknown_word("key", unknown, &FILE_KEYS)).within_key(unknown));
     }
+    let values = field(top, "show-values", flag)?.map_or_else(ValueDisplay::default, ValueDisplay::of);
     let checks = match top.get("checks") {
         Some(Value::Array(checks)) => checks,
         Some(other) => return Err(must_be("a list of checks", other).of("checks").within_key("checks")),
@@ -140,7 +147,7 @@ fn read_checks(document: &Value, source: &str) -> Result<Vec<CheckItem>, Documen
     for (index, check) in checks.iter().enumerate() {
         let path = [Step::Key("checks".to_owned()), Step::Item(index)];
         let line = line_of(source, &path).unwrap_or(1) as u64;
-        let check = read_check(check, line).and_then(|check| match known.insert(check.name.clone(), line) {
+        let check = read_check(check, line, values).and_then(|check| match known.insert(check.name.clone(), line) {
             None => Ok(check),
             Some(first) => {
                 let name = check.name.escape_debug();
@@ -153,7 +160,7 @@ fn read_checks(document: &Value, source: &str) -> Result<Vec<CheckItem>, Documen
     Ok(found)
 }
 
-fn read_check(check: &Value, line: u64) -> Result<CheckItem, DocumentFault> {
+fn read_check(check: &Value, line: u64, values: ValueDisplay) -> Result<CheckItem, DocumentFault> {
     let Value::Object(fields) = check else {
         return Err(must_be("a mapping such as {name: members, healthy: 3}", check));
     };
@@ -164,10 +171,15 @@ fn read_check(check: &Value, line: u64) -> Result<CheckItem, DocumentFault> {
         let message = format!("the name has more than {MAX_NAME_CHARS} characters");
         return Err(DocumentFault::new(message).within_key("name"));
     }
-    read_fields(fields, named, line).map_err(|fault| fault.of(&format!("check '{}'", named.escape_debug())))
+    read_fields(fields, named, line, values).map_err(|fault| fault.of(&format!("check '{}'", named.escape_debug())))
 }
 
-fn read_fields(fields: &Map<String, Value>, named: &str, line: u64) -> Result<CheckItem, DocumentFault> {
+fn read_fields(
+    fields: &Map<String, Value>,
+    named: &str,
+    line: u64,
+    values: ValueDisplay,
+) -> Result<CheckItem, DocumentFault> {
     let mut rules = Vec::new();
     for (name, value) in fields.iter().filter(|(name, _)| !OTHER_KEYS.contains(&name.as_str())) {
         let Some(info) = rule_named(name) else { return Err(unknown_key(name)) };
@@ -200,6 +212,7 @@ fn read_fields(fields: &Map<String, Value>, named: &str, line: u64) -> Result<Ch
         name: named.to_owned(),
         line,
         subject,
+        values: field(fields, "show-values", flag)?.map_or(values, ValueDisplay::of),
         probe_key: field(fields, "probe-key", |value| name(value).and_then(key_bytes))?,
         rules,
     };

@@ -11,7 +11,7 @@ use super::changes::{Notify, judge_changes};
 use super::cluster::{ClusterNeeds, GatheredFacts};
 use super::collector::JudgeContext;
 use super::document::CheckFile;
-use super::judgement::{RuleFault, RuleJudgement};
+use super::judgement::{RuleFault, RuleJudgement, ValueDisplay};
 use super::outcome::{CheckOutcome, CheckReport, RuleOutcome};
 use super::probe::judge_write_latency;
 use super::rule::CheckRule;
@@ -28,7 +28,7 @@ const MAX_ATTEMPTS: u32 = 5;
 /// What an evaluation works with.
 pub struct Evaluation<'a, S> {
     /// The store.
-    pub store: &'a Store,
+    pub store: Store,
     /// Decodes protobuf values and those of a Kubernetes API server.
     pub codec: Arc<Codec>,
     /// The schemas of `tree` rules, by the names in the file.
@@ -44,34 +44,44 @@ pub struct Evaluation<'a, S> {
 }
 
 impl<S: SourceOpener> Evaluation<'_, S> {
-    /// Judges all rules of a file.
+    /// Judges all rules of a file. Rules that are not judged at `limit` are errors.
     ///
     /// # Errors
     /// An error that ends the command: a signal, or unusable TLS files. All others are outcomes of rules.
-    pub async fn run(&self, file: &CheckFile) -> Result<CheckReport, Error> {
+    pub async fn run(&self, file: &CheckFile, limit: Option<Instant>) -> Result<CheckReport, Error> {
+        let store = &limit.map_or_else(|| self.store.clone(), |limit| self.store.until(limit));
         let (begun, time) = (Instant::now(), Time::now());
         let mut found: HashMap<RulePlace, RuleJudgement> = HashMap::new();
         let mut took: HashMap<usize, Duration> = HashMap::new();
+        // The members first: without a quorum, all other requests would time out one after another.
+        let facts_begun = Instant::now();
+        let needs = ClusterNeeds::of(file, self.dry_run);
+        let facts = GatheredFacts::gather(store, needs, self.dry_run, &self.stage).await?;
+        let facts_took = facts_begun.elapsed();
+        let mut outage = facts.outage().cloned();
         let mut revision = None;
         if let Some(first) = first_range(file) {
-            match self.store_rules(file, &first, time).await {
+            let judged = match &outage {
+                Some(fault) => Err(fault.clone()),
+                None => match self.store_rules(store, file, &first, time).await {
+                    Ok(judged) => Ok(judged),
+                    Err(error) => Err(RuleFault::of(error)?),
+                },
+            };
+            match judged {
                 Ok((at, judgements)) => {
                     revision = Some(at);
                     found.extend(judgements.found);
                     took.extend(judgements.took);
                 }
-                Err(error) => {
-                    let fault = RuleFault::of(error)?;
+                Err(fault) => {
                     for (place, _) in store_places(file) {
                         found.insert(place, RuleJudgement::error(fault.clone()));
                     }
+                    outage = Some(fault).filter(RuleFault::is_unreachable);
                 }
             }
         }
-        let facts_begun = Instant::now();
-        let needs = ClusterNeeds::of(file, self.dry_run);
-        let facts = GatheredFacts::gather(self.store, needs, self.dry_run, &self.stage).await?;
-        let facts_took = facts_begun.elapsed();
         for (place, rule) in places(file) {
             if let Some(judgement) = facts.judge(rule) {
                 found.insert(place, judgement);
@@ -79,8 +89,8 @@ impl<S: SourceOpener> Evaluation<'_, S> {
                 *sum = (*sum).max(facts_took);
             }
         }
-        self.probes(file, &mut found, &mut took).await?;
-        self.changes(file, revision, &mut found, &mut took).await?;
+        self.probes(store, file, outage.as_ref(), &mut found, &mut took).await?;
+        self.changes(store, file, revision.ok_or(outage), &mut found, &mut took).await?;
         let checks = file
             .checks
             .iter()
@@ -106,7 +116,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
             file: file.name.clone(),
             time,
             took: begun.elapsed(),
-            cluster: facts.cluster().or_else(|| self.store.cluster()).filter(|cluster| *cluster != 0),
+            cluster: facts.cluster().or_else(|| store.cluster()).filter(|cluster| *cluster != 0),
             revision,
             checks,
         })
@@ -115,17 +125,18 @@ impl<S: SourceOpener> Evaluation<'_, S> {
     /// Judges the rules about keys at the latest revision; at a later one if that is compacted meanwhile.
     async fn store_rules(
         &self,
+        store: &Store,
         file: &CheckFile,
         first: &KeyRange,
         now: Time,
     ) -> Result<(Revision, StoreJudgements), Error> {
-        let context = JudgeContext { now, codec: Arc::clone(&self.codec) };
+        let context = JudgeContext { now, codec: Arc::clone(&self.codec), values: ValueDisplay::default() };
         let mut attempt = 1;
         loop {
             self.stage.begin(Some("asking for the revision".to_owned()));
-            let revision = self.store.revision_for(first).await?;
+            let revision = store.revision_for(first).await?;
             let rules = StoreRules {
-                store: self.store,
+                store,
                 context: &context,
                 schemas: self.schemas,
                 sources: self.sources,
@@ -141,7 +152,9 @@ impl<S: SourceOpener> Evaluation<'_, S> {
 
     async fn probes(
         &self,
+        store: &Store,
         file: &CheckFile,
+        outage: Option<&RuleFault>,
         found: &mut HashMap<RulePlace, RuleJudgement>,
         took: &mut HashMap<usize, Duration>,
     ) -> Result<(), Error> {
@@ -151,9 +164,11 @@ impl<S: SourceOpener> Evaluation<'_, S> {
             self.stage.begin(Some("measuring writes".to_owned()));
             let judgement = if self.dry_run {
                 RuleJudgement::skipped("--dry-run writes nothing")
+            } else if let Some(fault) = outage {
+                RuleJudgement::error(fault.clone())
             } else {
                 let key = file.checks.get(place.0).and_then(|check| check.probe_key.as_deref());
-                judge_write_latency(self.store, key, *limit).await?
+                judge_write_latency(store, key, *limit).await?
             };
             found.insert(place, judgement);
             *took.entry(place.0).or_default() += begun.elapsed();
@@ -161,11 +176,12 @@ impl<S: SourceOpener> Evaluation<'_, S> {
         Ok(())
     }
 
-    /// Waits for all changes at the same time.
+    /// Waits for all changes at the same time, after this revision. Without one, it is asked for, unless it is known why not.
     async fn changes(
         &self,
+        store: &Store,
         file: &CheckFile,
-        revision: Option<Revision>,
+        revision: Result<Revision, Option<RuleFault>>,
         found: &mut HashMap<RulePlace, RuleJudgement>,
         took: &mut HashMap<usize, Duration>,
     ) -> Result<(), Error> {
@@ -178,13 +194,16 @@ impl<S: SourceOpener> Evaluation<'_, S> {
         }
         let Some((_, first, _)) = waits.first() else { return Ok(()) };
         let revision = match revision {
-            Some(revision) => Ok(revision),
-            None => self.store.revision_for(first).await,
+            Ok(revision) => Ok(revision),
+            Err(Some(fault)) => Err(fault),
+            Err(None) => match store.revision_for(first).await {
+                Ok(revision) => Ok(revision),
+                Err(error) => Err(RuleFault::of(error)?),
+            },
         };
         let revision = match revision {
             Ok(revision) => revision,
-            Err(error) => {
-                let fault = RuleFault::of(error)?;
+            Err(fault) => {
                 found.extend(waits.iter().map(|(place, ..)| (*place, RuleJudgement::error(fault.clone()))));
                 return Ok(());
             }
@@ -194,7 +213,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
         let begun = Instant::now();
         let mut judging: JoinSet<(RulePlace, Result<RuleJudgement, Error>)> = JoinSet::new();
         for (place, range, within) in waits {
-            let (store, notify) = (self.store.clone(), Arc::clone(&self.notify));
+            let (store, notify) = (store.clone(), Arc::clone(&self.notify));
             judging.spawn(async move { (place, judge_changes(&store, range, revision, within, notify).await) });
         }
         while let Some(judged) = judging.join_next().await {

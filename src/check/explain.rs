@@ -40,7 +40,7 @@ fn reads(check: &CheckItem, subject: RuleSubject, rule: &CheckRule) -> String {
     match rule {
         CheckRule::Quorum(QuorumTest::Write) => "writes a temporary key under a lock".to_owned(),
         CheckRule::WriteLatencyBelow(_) => match &check.probe_key {
-            Some(key) => format!("writes {} on a lease, and removes it", shown(key)),
+            Some(key) => format!("writes {}/<random> on a lease, and removes it", shown(key)),
             None => format!("writes {PROBE_PREFIX}<random> on a lease, and removes it"),
         },
         CheckRule::Voters(_) | CheckRule::Learners(_) => "the member list".to_owned(),

@@ -227,6 +227,10 @@ pub fn limits(value: &Value) -> Result<FigureLimits, DocumentFault> {
         limit(&mut found, name, value).map_err(|fault| fault.of(name).within_key(name))?;
     }
     check_limits(&found)?;
+    // These limits are those of a number of things.
+    if found.excludes_all_counts() {
+        return Err(DocumentFault::new(format!("never true: no number of things is {found}")));
+    }
     Ok(found)
 }
 

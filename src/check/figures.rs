@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::{Number, Value};
 
+use super::outcome::{MeasureLimit, MeasureLimits};
+
 /// A number. Integers are compared exactly, however large they are.
 #[derive(Clone, Copy, Debug)]
 pub enum Figure {
@@ -148,9 +150,31 @@ impl FigureLimits {
         crossed || self.equals.is_some_and(|equals| !self.holds(equals))
     }
 
-    /// The limit to show beside the number in a graph: the first one.
-    pub fn first(&self) -> Option<f64> {
-        self.all().iter().find_map(|(_, limit)| *limit).map(Figure::as_f64)
+    /// No whole number from 0 on is within the limits.
+    pub fn excludes_all_counts(&self) -> bool {
+        let zero = Figure::Int(0);
+        self.below.is_some_and(|below| below.compare(zero).is_le())
+            || [self.at_most, self.equals].iter().flatten().any(|most| most.compare(zero).is_lt())
+    }
+
+    /// The limits to show beside the number in a graph: the tighter one of each side.
+    pub fn for_graphs(&self) -> MeasureLimits {
+        let of = |limit: Option<Figure>, inclusive| limit.map(|limit| (limit, inclusive));
+        let (equals, shown) = (of(self.equals, true), |(limit, inclusive): (Figure, bool)| MeasureLimit {
+            value: limit.as_f64(),
+            inclusive,
+        });
+        let tighter = |one: Option<(Figure, bool)>, other: Option<(Figure, bool)>, wanted: Ordering| match (one, other)
+        {
+            (Some(one), Some(other)) => match one.0.compare(other.0) {
+                Ordering::Equal => Some((one.0, one.1 && other.1)),
+                order => Some(if order == wanted { one } else { other }),
+            },
+            (one, other) => one.or(other),
+        };
+        let lower = tighter(of(self.at_least, true), of(self.above, false), Ordering::Greater);
+        let upper = tighter(of(self.at_most, true), of(self.below, false), Ordering::Less);
+        MeasureLimits { lower: equals.or(lower).map(shown), upper: equals.or(upper).map(shown) }
     }
 }
 
@@ -213,5 +237,17 @@ mod tests {
         let limits = FigureLimits { at_least: large("1"), below: large("2.5"), ..FigureLimits::default() };
         assert_eq!(limits.to_string(), "at least 1, below 2.5");
         assert_eq!(FigureLimits::equals(3).to_string(), "3");
+    }
+
+    #[test]
+    fn graphs_show_the_limits_of_both_sides() {
+        let int = |number: u64| Some(Figure::Int(number.into()));
+        let limit = |value: f64, inclusive| Some(MeasureLimit { value, inclusive });
+        let range = FigureLimits { at_least: int(1), at_most: int(2), ..FigureLimits::default() };
+        assert_eq!(range.for_graphs(), MeasureLimits { lower: limit(1.0, true), upper: limit(2.0, true) });
+        let same = MeasureLimits { lower: limit(3.0, true), upper: limit(3.0, true) };
+        assert_eq!(FigureLimits::equals(3).for_graphs(), same);
+        let both = FigureLimits { at_most: int(5), below: int(5), above: int(1), at_least: int(2), ..range };
+        assert_eq!(both.for_graphs(), MeasureLimits { lower: limit(2.0, true), upper: limit(5.0, false) });
     }
 }

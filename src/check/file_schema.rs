@@ -29,7 +29,8 @@ pub fn file_schema() -> Value {
             "type": "boolean", "description": "decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys and in value",
         }),
     );
-    properties.insert("probe-key".to_owned(), text("the key that write-latency-below writes"));
+    properties.insert("probe-key".to_owned(), text("write-latency-below writes a key below this one"));
+    properties.insert("show-values".to_owned(), show_values());
     properties.extend(RULES.iter().map(|rule| (rule.name.to_owned(), rule_schema(rule))));
     let mut needs = Map::new();
     for rule in RULES {
@@ -62,7 +63,8 @@ pub fn file_schema() -> Value {
         "type": "object",
         "required": ["checks"],
         "additionalProperties": false,
-        "properties": {"checks": {
+        "patternProperties": {"^x-": {}},
+        "properties": {"show-values": show_values(), "checks": {
             "type": "array",
             "minItems": 1,
             "maxItems": 1000,
@@ -87,6 +89,10 @@ fn rule_schema(rule: &RuleInfo) -> Value {
         fields.insert("description".to_owned(), rule.meaning.into());
     }
     schema
+}
+
+fn show_values() -> Value {
+    json!({"type": "boolean", "description": "whether reports show stored values; false: none at all"})
 }
 
 fn whole() -> Value {

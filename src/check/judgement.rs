@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::figures::{Figure, FigureLimits};
-use super::outcome::{Measure, MeasureUnit, RuleState};
+use super::outcome::{Measure, MeasureLimits, MeasureUnit, RuleState};
 use crate::duration::format_duration;
 use crate::health::ScanError;
 use crate::kvstore::Error;
+use crate::plural::counted;
 
 /// Exit codes of failures, which `error` defines for verbs.
 const UNREACHABLE: u8 = 3;
@@ -33,6 +34,11 @@ impl RuleFault {
     /// What is there does not allow a judgement, or etcd refuses the request.
     pub fn refused(why: impl Into<String>) -> Self {
         Self { why: why.into(), exit_code: REFUSED }
+    }
+
+    /// Whether etcd, or a member, does not answer.
+    pub fn is_unreachable(&self) -> bool {
+        self.exit_code == UNREACHABLE
     }
 
     /// The fault for an error of a request.
@@ -103,50 +109,93 @@ impl RuleJudgement {
     /// A number is within the limits.
     pub fn count(number: u64, limits: &FigureLimits) -> Self {
         let holds = limits.holds(Figure::Int(number.into()));
-        Self::of(holds, limits, number).measure(number, MeasureUnit::Count, limits.first())
+        Self::of(holds, limits, number).measure(number, MeasureUnit::Count, limits.for_graphs())
     }
 
     /// Adds the figure that was compared.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "for graphs")]
-    pub fn measure(self, value: u64, unit: MeasureUnit, limit: Option<f64>) -> Self {
-        self.measure_f64(value as f64, unit, limit)
+    pub fn measure(self, value: u64, unit: MeasureUnit, limits: MeasureLimits) -> Self {
+        self.measure_f64(value as f64, unit, limits)
     }
 
     /// Adds the figure that was compared.
     #[must_use]
-    pub fn measure_f64(self, value: f64, unit: MeasureUnit, limit: Option<f64>) -> Self {
-        Self { measure: Some(Measure { value, unit, limit }), ..self }
+    pub fn measure_f64(self, value: f64, unit: MeasureUnit, limits: MeasureLimits) -> Self {
+        Self { measure: Some(Measure { value, unit, limits }), ..self }
     }
 
-    /// Adds the time that was compared.
+    /// Adds the time that was compared, which must be less than the limit.
     #[must_use]
     pub fn measure_time(self, value: Duration, limit: Duration) -> Self {
-        self.measure_f64(value.as_secs_f64(), MeasureUnit::Seconds, Some(limit.as_secs_f64()))
+        self.measure_f64(value.as_secs_f64(), MeasureUnit::Seconds, MeasureLimits::below(limit.as_secs_f64()))
     }
 }
 
-/// A key or a value in a report, cut if it is long. Bytes that are not UTF-8 are written as `\xNN`; each report escapes the rest
-/// by its own rules.
+/// Which stored values reports may show (`show-values`). Reports are kept by CI systems and sent by monitors, and a value may be
+/// a secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueDisplay {
+    /// What a rule compares with a value in the file: the value for `value`, the scalar at the path for `json`.
+    #[default]
+    Compared,
+    /// All values.
+    All,
+    /// No value.
+    None,
+}
+
+impl ValueDisplay {
+    /// The choice of a file.
+    pub fn of(show: bool) -> Self {
+        if show { Self::All } else { Self::None }
+    }
+
+    /// A value that the rule compares with one in the file.
+    pub fn compared(self, value: &[u8]) -> String {
+        if self == Self::None { sized(value) } else { shown(value) }
+    }
+
+    /// Any other value.
+    pub fn other(self, value: &[u8]) -> String {
+        if self == Self::All { shown(value) } else { sized(value) }
+    }
+}
+
+/// A value without its contents.
+fn sized(value: &[u8]) -> String {
+    format!("a value of {}", counted(value.len() as u64, "byte"))
+}
+
+/// What reports say instead of a value; a value that is such a text is quoted.
+const PHRASES: [&str; 2] = ["no such key", "no lease"];
+
+/// A key or a value in a report, cut if it is long. It is quoted if it could be mistaken: if it has blanks at an end, or a
+/// backslash or bytes that are not UTF-8, which are written as `\\` and `\xNN`. Each report escapes the rest by its own rules.
 pub fn shown(text: &[u8]) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }
+    let is_plain = std::str::from_utf8(text).is_ok_and(|text| {
+        let ends = text.trim() == text && !text.starts_with('(') && !text.starts_with("a value of ");
+        ends && !text.contains('\\') && !PHRASES.contains(&text)
+    });
+    let quote = if is_plain { "" } else { "'" };
     match text.get(..SHOWN_BYTES) {
         Some(start) if text.len() > SHOWN_BYTES => {
             // The last character may be cut: its bytes are left out.
             let whole = start.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
             let start = if whole < 4 { start.get(..SHOWN_BYTES - whole).unwrap_or(start) } else { start };
-            format!("{}… ({} bytes)", readable(start), text.len())
+            format!("{quote}{}…{quote} ({} bytes)", readable(start), text.len())
         }
-        _ => readable(text),
+        _ => format!("{quote}{}{quote}", readable(text)),
     }
 }
 
 fn readable(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
-        out.push_str(chunk.valid());
+        out.push_str(&chunk.valid().replace('\\', "\\\\"));
         chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
     }
     out
@@ -178,12 +227,29 @@ mod tests {
     #[test]
     fn long_values_are_cut_between_characters() {
         assert_eq!(shown(b""), "(empty)");
-        assert_eq!(shown(b"a\n\xffb"), "a\n\\xffb");
+        assert_eq!(shown(b"a\n\xffb"), "'a\n\\xffb'");
         let long = "é".repeat(150);
         assert_eq!(shown(long.as_bytes()), format!("{}… (300 bytes)", "é".repeat(100)));
         let odd = format!("x{long}");
         assert_eq!(shown(odd.as_bytes()), format!("x{}… (301 bytes)", "é".repeat(99)));
-        assert_eq!(shown(&[0xff; 300]), format!("{}… (300 bytes)", "\\xff".repeat(199)));
+        assert_eq!(shown(&[0xff; 300]), format!("'{}…' (300 bytes)", "\\xff".repeat(199)));
+    }
+
+    #[test]
+    fn values_that_could_be_mistaken_are_quoted() {
+        for (value, text) in [
+            (b"blue".as_slice(), "blue"),
+            (b"it's", "it's"),
+            (b"blue ", "'blue '"),
+            (b"\nblue", "'\nblue'"),
+            (b"\xff", r"'\xff'"),
+            (br"\xff", r"'\\xff'"),
+            (b"(empty)", "'(empty)'"),
+            (b"no such key", "'no such key'"),
+            (b"a value of 4 bytes", "'a value of 4 bytes'"),
+        ] {
+            assert_eq!(shown(value), text);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fields::parse_version;
 use super::judgement::{RuleFault, RuleJudgement, shown_time};
-use super::outcome::MeasureUnit;
+use super::outcome::{MeasureLimits, MeasureUnit};
 use super::rule::{CheckRule, QuorumTest};
 use crate::health::{ClusterHealth, ClusterScan, MemberObservation, QuorumProof, known_problems};
 use crate::kvstore::MemberStatus;
@@ -21,7 +21,7 @@ pub fn as_f64(number: u64) -> f64 {
 }
 
 /// The first problems, and how many more there are.
-fn first(problems: &[String]) -> String {
+pub fn first(problems: &[String]) -> String {
     let named = problems.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     match problems.len().saturating_sub(NAMED) {
         0 => named,
@@ -101,7 +101,7 @@ pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option
             let judged = answering
                 .each(&expected, |status| (status.db_size >= *limit).then(|| format!("{} bytes", status.db_size)));
             let largest = answering.largest(|status| status.db_size).unwrap_or(0);
-            judged.measure(largest, MeasureUnit::Bytes, Some(as_f64(*limit)))
+            judged.measure(largest, MeasureUnit::Bytes, MeasureLimits::below(as_f64(*limit)))
         }
         CheckRule::RaftLagBelow(limit) => {
             // The members answer at about the same time.
@@ -110,7 +110,11 @@ pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option
             let expected = format!("every member is less than {limit} log entries behind");
             let judged =
                 answering.each(&expected, |status| (lag(status) >= *limit).then(|| format!("{} behind", lag(status))));
-            judged.measure(answering.largest(lag).unwrap_or(0), MeasureUnit::Count, Some(as_f64(*limit)))
+            judged.measure(
+                answering.largest(lag).unwrap_or(0),
+                MeasureUnit::Count,
+                MeasureLimits::below(as_f64(*limit)),
+            )
         }
         CheckRule::LatencyBelow(limit) => latency_below(&answering, *limit),
         _ => return None,
@@ -119,22 +123,32 @@ pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option
 
 fn healthy(scan: &ClusterScan, wanted: Option<u64>) -> RuleJudgement {
     let complaints = first(&scan.complaints());
-    let healthy = scan.members.iter().filter(|member| member.row(None).health == "healthy").count();
+    let is_learner = |member: &MemberObservation| member.status.as_ref().is_ok_and(|status| status.learner);
+    let (learners, voters): (Vec<_>, Vec<_>) = scan
+        .members
+        .iter()
+        .filter(|member| member.row(None).health == "healthy")
+        .partition(|member| is_learner(member));
+    let healthy = voters.len();
     let judged = match (wanted, scan.verdict()) {
         (_, ClusterHealth::Unknown) => RuleJudgement::error(RuleFault::unreachable(complaints)),
         (Some(wanted), _) => {
-            let found = match complaints.as_str() {
-                "" => healthy.to_string(),
-                complaints => format!("{healthy}: {complaints}"),
-            };
-            RuleJudgement::of(healthy as u64 >= wanted, format!("{wanted} healthy members"), found)
+            let mut found = healthy.to_string();
+            if !learners.is_empty() {
+                found = format!("{found}, besides {}", counted(learners.len() as u64, "healthy learner"));
+            }
+            if !complaints.is_empty() {
+                found = format!("{found}: {complaints}");
+            }
+            RuleJudgement::of(healthy as u64 >= wanted, counted(wanted, "healthy voting member"), found)
         }
         (None, verdict) => {
             let found = format!("{}: {complaints}", verdict.as_str());
             RuleJudgement::of(verdict == ClusterHealth::Healthy, "every member is healthy", found)
         }
     };
-    judged.measure(healthy as u64, MeasureUnit::Count, wanted.map(as_f64))
+    let limits = wanted.map_or(MeasureLimits::NONE, |wanted| MeasureLimits::at_least(as_f64(wanted)));
+    judged.measure(healthy as u64, MeasureUnit::Count, limits)
 }
 
 fn leader(answering: &Answering<'_>) -> RuleJudgement {
@@ -158,7 +172,7 @@ fn quorum(scan: &ClusterScan, test: QuorumTest) -> RuleJudgement {
             RuleJudgement::fail("a write succeeds", "the store is out of space and refuses writes")
         }
         (_, Some(QuorumProof::Done(took))) => {
-            RuleJudgement::pass().measure_f64(took.as_secs_f64(), MeasureUnit::Seconds, None)
+            RuleJudgement::pass().measure_f64(took.as_secs_f64(), MeasureUnit::Seconds, MeasureLimits::NONE)
         }
         _ => RuleJudgement::pass(),
     }
@@ -219,7 +233,7 @@ fn quota_below(answering: &Answering<'_>, limit: f64) -> RuleJudgement {
     }
     let judged = over_members(&expected, &wrong, &answering.silent);
     match answering.largest(|status| share(status).unwrap_or(0.0)) {
-        Some(largest) => judged.measure_f64(largest, MeasureUnit::Percent, Some(limit)),
+        Some(largest) => judged.measure_f64(largest, MeasureUnit::Percent, MeasureLimits::below(limit)),
         None => judged,
     }
 }
@@ -237,7 +251,7 @@ fn latency_below(answering: &Answering<'_>, limit: Duration) -> RuleJudgement {
 pub fn expected_of_cluster(rule: &CheckRule) -> Option<String> {
     Some(match rule {
         CheckRule::Healthy(None) => "every member is healthy".to_owned(),
-        CheckRule::Healthy(Some(wanted)) => format!("at least {}", counted(*wanted, "healthy member")),
+        CheckRule::Healthy(Some(wanted)) => format!("at least {}", counted(*wanted, "healthy voting member")),
         CheckRule::Reachable => "every endpoint and every member answers".to_owned(),
         CheckRule::Leader => "all members follow one leader".to_owned(),
         CheckRule::Quorum(QuorumTest::Read) => "a linearizable read succeeds".to_owned(),

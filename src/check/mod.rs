@@ -36,7 +36,9 @@ pub use explain::{RuleExplanation, explain_rules};
 pub use fault::CheckFileError;
 pub use file_schema::file_schema;
 pub use judgement::RuleFault;
-pub use outcome::{CheckOutcome, CheckReport, CheckState, Measure, MeasureUnit, RuleOutcome, RuleState};
+pub use outcome::{
+    CheckOutcome, CheckReport, CheckState, Measure, MeasureLimit, MeasureLimits, MeasureUnit, RuleOutcome, RuleState,
+};
 pub use rule::{AllocatorTest, CheckRule, JsonTest, SourceTest, TreeTest};
 pub use stage::Stage;
 pub use store_rules::SourceOpener;

@@ -79,8 +79,46 @@ pub struct Measure {
     pub value: f64,
     /// Its unit.
     pub unit: MeasureUnit,
-    /// The limit of the rule, if it has one.
-    pub limit: Option<f64>,
+    /// The limits of the rule.
+    pub limits: MeasureLimits,
+}
+
+/// Between which limits a figure must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MeasureLimits {
+    /// The lower limit.
+    pub lower: Option<MeasureLimit>,
+    /// The upper limit.
+    pub upper: Option<MeasureLimit>,
+}
+
+/// One limit of a figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeasureLimit {
+    /// The limit.
+    pub value: f64,
+    /// Whether the limit itself is allowed.
+    pub inclusive: bool,
+}
+
+impl MeasureLimits {
+    /// No limit.
+    pub const NONE: Self = Self { lower: None, upper: None };
+
+    /// Less than this.
+    pub fn below(value: f64) -> Self {
+        Self { lower: None, upper: Some(MeasureLimit { value, inclusive: false }) }
+    }
+
+    /// At most this.
+    pub fn at_most(value: f64) -> Self {
+        Self { lower: None, upper: Some(MeasureLimit { value, inclusive: true }) }
+    }
+
+    /// At least this.
+    pub fn at_least(value: f64) -> Self {
+        Self { lower: Some(MeasureLimit { value, inclusive: true }), upper: None }
+    }
 }
 
 /// The unit of a figure.

@@ -7,7 +7,7 @@ use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeySelector, LeaseId, LeaseMode, Op, OpResult, Retry, Store, Txn, Write,
 };
 
-/// Prefix of a key without a configured name; the lease's random ID follows.
+/// Prefix of a key without a configured place; the lease's random ID follows.
 pub const PROBE_PREFIX: &str = "/kvadm-check/";
 /// TTL of the lease in seconds: the key expires soon if kvadm is killed before it removes the key.
 const LEASE_TTL_SECONDS: i64 = 10;
@@ -26,7 +26,11 @@ pub async fn judge_write_latency(store: &Store, key: Option<&[u8]>, limit: Durat
         Ok(grant) => grant.id,
         Err(error) => return failed(error, &expected),
     };
-    let key = key.map_or_else(|| format!("{PROBE_PREFIX}{lease}").into_bytes(), <[u8]>::to_vec);
+    // Two monitors can use the same file at the same time.
+    let key = match key {
+        None => format!("{PROBE_PREFIX}{lease}").into_bytes(),
+        Some(key) => [key, b"/", lease.to_string().as_bytes()].concat(),
+    };
     let measured = measure(store, &key, lease).await;
     // Revoking the lease removes the key, if it was created.
     let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke_own(lease).await;

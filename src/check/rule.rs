@@ -128,20 +128,32 @@ impl JsonTest {
     }
 }
 
-/// `/spec/replicas at least 2`.
-impl fmt::Display for JsonTest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl JsonTest {
+    /// The conditions in words, without the value of `equals`.
+    pub fn without_value(&self) -> String {
+        self.describe("equals the value of the file")
+    }
+
+    fn describe(&self, equals: &str) -> String {
         let mut parts = Vec::new();
         match self.exists {
             Some(true) => parts.push("exists".to_owned()),
             Some(false) => parts.push("does not exist".to_owned()),
             None => {}
         }
-        parts.extend(self.equals.as_ref().map(|value| format!("equals {value}")));
+        parts.extend(self.equals.as_ref().map(|_| equals.to_owned()));
         parts.extend(self.matches.as_ref().map(|expression| format!("matches {}", expression.as_str())));
         parts.extend((!self.limits.is_empty()).then(|| self.limits.to_string()));
         let path = if self.path.is_empty() { "the document" } else { &self.path };
-        write!(f, "{path} {}", parts.join(", "))
+        format!("{path} {}", parts.join(", "))
+    }
+}
+
+/// `/spec/replicas at least 2`.
+impl fmt::Display for JsonTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let equals = self.equals.as_ref().map_or_else(String::new, |value| format!("equals {value}"));
+        f.write_str(&self.describe(&equals))
     }
 }
 
@@ -222,7 +234,10 @@ impl SourceTest {
             other => (other, &none),
         };
         let shown = text(source)?.to_owned();
-        let source: SourceWord = shown.parse().map_err(|why| DocumentFault::new(format!("{why}")))?;
+        let source: SourceWord = shown.parse().map_err(|why| {
+            // Stdin is read once, and a check may be judged again.
+            DocumentFault::new(format!("{why}").replace(", file:PATH, or - for stdin", ", or file:PATH"))
+        })?;
         if source == SourceWord::Stdin {
             return Err(DocumentFault::new("cannot compare with stdin, which is read once").hint("use \"file:PATH\""));
         }

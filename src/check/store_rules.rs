@@ -8,6 +8,7 @@ use super::collector::{Finding, JudgeContext, KeyCollector, KeyTest, PrefixTest}
 use super::comparison::{OpenedRecords, PrefixComparison};
 use super::document::{CheckFile, CheckItem, CheckSubject, NamedRule};
 use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
+use super::outcome::{MeasureLimits, MeasureUnit};
 use super::passes::{Wanted, WantedKind, plan_passes};
 use super::rule::{CheckRule, SourceTest};
 use super::stage::Stage;
@@ -164,7 +165,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
     }
 
     async fn reader(&self, check: &CheckItem, rule: &NamedRule, range: &KeyRange) -> Result<RuleReader, RuleFault> {
-        let context = self.context;
+        let context = &JudgeContext { values: check.values, ..self.context.clone() };
         Ok(RuleReader::Keys(match (&rule.rule, &check.subject) {
             (CheckRule::Equals(test), _) => {
                 let source = self.sources.open(test, &range.start).await?;
@@ -274,7 +275,12 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
                 Ok(Some(grant)) => {
                     let left = Duration::from_secs(u64::try_from(grant.left).unwrap_or(0));
                     let found = format!("lease {lease} has {} left", shown_time(left));
-                    RuleJudgement::of(left >= least, expected, found).measure_time(left, least)
+                    let limits = MeasureLimits::at_least(least.as_secs_f64());
+                    RuleJudgement::of(left >= least, expected, found).measure_f64(
+                        left.as_secs_f64(),
+                        MeasureUnit::Seconds,
+                        limits,
+                    )
                 }
                 Ok(None) => RuleJudgement::fail(expected, format!("lease {lease} has expired")),
                 Err(error) => RuleJudgement::error(RuleFault::of(error)?),

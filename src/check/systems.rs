@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::collector::{Finding, JudgeContext, KeyCollector};
-use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
-use super::outcome::MeasureUnit;
+use super::judgement::{RuleFault, RuleJudgement, ValueDisplay, shown, shown_time};
+use super::outcome::{MeasureLimits, MeasureUnit};
 use super::rule::{AllocatorTest, CheckRule, ShareLimit, TreeTest};
 use crate::allocator::{AllocatorScan, Problem, Severity, StrayKeys, problems};
 use crate::command_line::CommandLine;
@@ -44,20 +44,21 @@ impl LockTest {
         let Some(holder) = holder else { return RuleJudgement::pass() };
         let owner = holder.owner.as_ref();
         let Some(since) = owner.and_then(|owner| owner.since) else {
-            let why = format!("the holder {} does not tell since when", describe(holder));
+            let why = format!("the holder {} does not tell since when", describe(holder, self.context.values));
             return RuleJudgement::error(RuleFault::refused(why));
         };
         let nanos = u64::try_from(self.context.now.nanos_since(since)).unwrap_or(0);
         let held = Duration::from_nanos(nanos);
-        let found = format!("{} by {}", shown_time(held), describe(holder));
+        let found = format!("{} by {}", shown_time(held), describe(holder, self.context.values));
         RuleJudgement::of(held < limit, format!("held for less than {}", shown_time(limit)), found)
             .measure_time(held, limit)
     }
 }
 
-/// The owner of a lock, or else its key.
-fn describe(contender: &Contender) -> String {
-    let owner = contender.owner.as_ref().map(ToString::to_string).filter(|owner| !owner.is_empty());
+/// The owner of a lock, which its value names, or else its key.
+fn describe(contender: &Contender, values: ValueDisplay) -> String {
+    let named = contender.owner.as_ref().filter(|_| values != ValueDisplay::None);
+    let owner = named.map(ToString::to_string).filter(|owner| !owner.is_empty());
     owner.unwrap_or_else(|| shown(&contender.key))
 }
 
@@ -76,8 +77,10 @@ impl KeyCollector for LockTest {
         Finding::Judged(match &self.rule {
             CheckRule::Held(wanted) => {
                 let expected = if *wanted { "held" } else { "not held" };
-                let found =
-                    holder.map_or_else(|| "not held".to_owned(), |holder| format!("held by {}", describe(holder)));
+                let found = holder.map_or_else(
+                    || "not held".to_owned(),
+                    |holder| format!("held by {}", describe(holder, self.context.values)),
+                );
                 RuleJudgement::of(holder.is_some() == *wanted, expected, found)
             }
             CheckRule::HeldForLessThan(limit) => self.held_for(holder, *limit),
@@ -161,9 +164,16 @@ impl KeyCollector for AllocatorTestRun {
         }
         let judged = RuleJudgement::of(wrong.is_empty(), expected_ids(test), wrong.join("; "));
         Finding::Judged(match (test.errors, test.warnings, test.used_below) {
-            (Some(limit), ..) => judged.measure(of(Severity::Error), MeasureUnit::Count, Some(as_f64(limit))),
-            (None, Some(limit), _) => judged.measure(of(Severity::Warning), MeasureUnit::Count, Some(as_f64(limit))),
-            (None, None, limit) => judged.measure_f64(share, MeasureUnit::Percent, limit),
+            (Some(limit), ..) => {
+                judged.measure(of(Severity::Error), MeasureUnit::Count, MeasureLimits::at_most(as_f64(limit)))
+            }
+            (None, Some(limit), _) => {
+                judged.measure(of(Severity::Warning), MeasureUnit::Count, MeasureLimits::at_most(as_f64(limit)))
+            }
+            (None, None, limit) => {
+                let limits = limit.map_or(MeasureLimits::NONE, MeasureLimits::below);
+                judged.measure_f64(share, MeasureUnit::Percent, limits)
+            }
         })
     }
 }
@@ -242,9 +252,15 @@ impl KeyCollector for TreeTestRun {
         }
         let judged = RuleJudgement::of(wrong.is_empty(), expected, wrong.join("; "));
         Finding::Judged(match (self.test.problems, self.test.garbage_below) {
-            (Some(limit), _) => judged.measure(problem_count, MeasureUnit::Count, Some(as_f64(limit))),
-            (None, Some(ShareLimit::Percent(limit))) => judged.measure_f64(share, MeasureUnit::Percent, Some(limit)),
-            (None, Some(ShareLimit::Count(limit))) => judged.measure(garbage, MeasureUnit::Count, Some(as_f64(limit))),
+            (Some(limit), _) => {
+                judged.measure(problem_count, MeasureUnit::Count, MeasureLimits::at_most(as_f64(limit)))
+            }
+            (None, Some(ShareLimit::Percent(limit))) => {
+                judged.measure_f64(share, MeasureUnit::Percent, MeasureLimits::below(limit))
+            }
+            (None, Some(ShareLimit::Count(limit))) => {
+                judged.measure(garbage, MeasureUnit::Count, MeasureLimits::below(as_f64(limit)))
+            }
             (None, None) => judged,
         })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, GetOptions};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::duration::from_now;
@@ -198,6 +199,17 @@ impl Store {
             observer: self.session.observer.clone(),
         };
         Self { session, ..self.clone() }
+    }
+
+    /// A handle whose requests end at this time, or at the command's deadline if that is earlier.
+    pub fn until(&self, limit: Instant) -> Self {
+        let deadline = Some(self.session.deadline.map_or(limit, |deadline| deadline.min(limit)));
+        Self { session: Session { deadline, ..self.session.clone() }, ..self.clone() }
+    }
+
+    /// Whether the deadline of this handle has passed.
+    pub fn is_past_deadline(&self) -> bool {
+        self.session.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// A handle whose requests are cancelled by another token.

@@ -104,6 +104,17 @@ fn mistakes_are_refused_with_line_and_suggestion() {
             "checks:\n  - {name: a, healthy: 3, probe-key: /p}\n",
             "c.yaml:2: check 'a': 'probe-key' needs the rule 'write-latency-below'",
         ),
+        (
+            "checks:\n  - {name: a, prefix: /b, equals: config.jsonl}\n",
+            "c.yaml:2: check 'a': equals: 'config.jsonl' is not a source; a source is rev:N, context:NAME, \
+             context:NAME@REV, db:FILE, db:FILE@REV, or file:PATH",
+        ),
+        ("checks:\n  - {name: a, quorum: true}\n", "c.yaml:2: check 'a': quorum: must be read or write, not true"),
+        ("checks:\n  - {name: a, key: /b, exists: false}\n", "c.yaml:2: check 'a': exists: must be true"),
+        (
+            "checks:\n  - {name: a, prefix: /b, count: {below: 0}}\n",
+            "c.yaml:2: check 'a': count: never true: no number of things is below 0",
+        ),
         ("checks: {a: 1}\n", "c.yaml:1: checks: must be a list of checks, not a mapping"),
         ("checks: []\n", "c.yaml:1: the list 'checks' is empty"),
         ("- {name: a}\n", "c.yaml:1: must be a mapping with the list 'checks', not a list"),
@@ -118,6 +129,33 @@ fn mistakes_are_refused_with_line_and_suggestion() {
     assert!(refused("checks:\n  - {name: a\n").starts_with("c.yaml:"));
     let many = format!("checks:\n{}", "  - {name: a, leader: true}\n".repeat(1_001));
     assert_eq!(refused(&many), "c.yaml:1: more than 1000 checks: split the file");
+}
+
+#[test]
+fn hints_name_the_rule_that_is_meant() {
+    let hint = |rule: &str| parse(&format!("checks:\n  - {{name: a, key: /b, {rule}}}\n")).unwrap_err().hint;
+    assert_eq!(hint("exists: false").as_deref(), Some("use 'absent: true'"));
+    assert_eq!(hint("absent: false").as_deref(), Some("use 'exists: true'"));
+    assert!(hint("quorum: true").unwrap().contains("'quorum: read'"));
+    assert!(hint("quorum: true").unwrap().contains("'quorum: write'"));
+}
+
+#[test]
+fn values_are_shown_as_the_file_or_the_check_says() {
+    let of = |text: &str| parse(text).unwrap().checks[0].values;
+    let check = "checks: [{name: a, leader: true}]";
+    assert_eq!(of(check), ValueDisplay::Compared);
+    assert_eq!(of(&format!("show-values: true\n{check}")), ValueDisplay::All);
+    assert_eq!(of(&format!("show-values: false\n{check}")), ValueDisplay::None);
+    let own = "checks: [{name: a, leader: true, show-values: false}]";
+    assert_eq!(of(&format!("show-values: true\n{own}")), ValueDisplay::None);
+    assert_eq!(refused("show-values: some\nchecks: []\n"), "c.yaml:1: show-values: must be true or false, not a text");
+}
+
+#[test]
+fn keys_for_anchors_may_stand_beside_the_checks() {
+    let file = parse("x-key: &key /app/mode\nchecks:\n  - {name: a, key: *key, exists: true}\n").unwrap();
+    assert_eq!(file.checks[0].subject, CheckSubject::Key(b"/app/mode".to_vec()));
 }
 
 #[test]

@@ -31,12 +31,22 @@ pub fn summary_text(report: &CheckReport) -> String {
     summary::StateCounts::of(report).summary()
 }
 
+/// The output of a Nagios plugin that cannot vouch for the result: UNKNOWN with the reason, unless a check failed.
+pub fn render_nagios_fault(report: &CheckReport, why: &str) -> Vec<u8> {
+    nagios::render(report, Some(why)).into_bytes()
+}
+
+/// The only line of a Nagios plugin that has no result.
+pub fn nagios_without_result(why: &str) -> String {
+    nagios::without_result(why)
+}
+
 /// Writes the report in this format. The result is UTF-8 and ends with a newline.
 pub fn render(report: &CheckReport, format: ReportFormat) -> Vec<u8> {
     let text = match format {
         ReportFormat::Junit => junit::render(report),
         ReportFormat::Tap => tap::render(report),
-        ReportFormat::Nagios => nagios::render(report),
+        ReportFormat::Nagios => nagios::render(report, None),
         ReportFormat::Prometheus => prometheus::render(report),
     };
     text.into_bytes()

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{StateCounts, message, nagios_exit_code};
-use crate::check::outcome::{CheckOutcome, CheckReport, CheckState, Measure, MeasureUnit};
+use crate::check::outcome::{CheckOutcome, CheckReport, CheckState, Measure, MeasureLimits, MeasureUnit};
 use crate::output::is_safe;
 
 /// Nagios reads at most 8 KiB of a plugin's output, and cuts the rest off.
@@ -16,18 +16,20 @@ const PERFORMANCE_BYTES: usize = 4000;
 /// One line of long output at most.
 const LINE_BYTES: usize = 1000;
 
-pub(super) fn render(report: &CheckReport) -> String {
-    let word = match nagios_exit_code(report) {
-        0 => "OK",
-        2 => "CRITICAL",
-        _ => "UNKNOWN",
+/// `fault` is why the result is not known although no check failed.
+pub(super) fn render(report: &CheckReport, fault: Option<&str>) -> String {
+    let (word, fault) = match nagios_exit_code(report) {
+        2 => ("CRITICAL", None),
+        0 if fault.is_none() => ("OK", None),
+        _ => ("UNKNOWN", fault),
     };
     let counts = StateCounts::of(report);
-    let mut status = format!("KVADM {word} - {}", counts.summary());
+    let fault = fault.map_or_else(String::new, |why| cut(escaped(why), STATUS_BYTES / 2) + "; ");
+    let mut status = format!("KVADM {word} - {fault}{}", counts.summary());
     let bad = || report.checks.iter().filter(|check| matters(check));
     if bad().next().is_some() {
         status.push_str(": ");
-        let room = STATUS_BYTES - status.len();
+        let room = STATUS_BYTES.saturating_sub(status.len());
         status.push_str(&joined(bad().map(|check| escaped(&check.name)), room));
     }
     let mut out = format!("{status}|{}\n", performance(report, counts));
@@ -43,6 +45,11 @@ pub(super) fn render(report: &CheckReport) -> String {
         out.push('\n');
     }
     out
+}
+
+/// The output without a report.
+pub(super) fn without_result(why: &str) -> String {
+    format!("KVADM UNKNOWN - {}\n", cut(escaped(why), STATUS_BYTES))
 }
 
 /// Whether the check keeps the whole from being OK.
@@ -66,8 +73,7 @@ fn joined(names: impl Iterator<Item = String>, room: usize) -> String {
     out
 }
 
-/// `'label'=value[unit];[warn];[crit];[min];[max]`, separated by spaces. Limits are left out: Nagios' ranges say which side
-/// of a limit is bad, a measure does not.
+/// `'label'=value[unit];[warn];[crit];[min];[max]`, separated by spaces.
 fn performance(report: &CheckReport, counts: StateCounts) -> String {
     let (passed, failed, errors, skipped) = (counts.passed, counts.failed, counts.errors, counts.skipped);
     let took = report.took.as_secs_f64();
@@ -76,7 +82,7 @@ fn performance(report: &CheckReport, counts: StateCounts) -> String {
     );
     for check in &report.checks {
         for rule in &check.rules {
-            let Some(Measure { value, unit, .. }) = rule.measure else { continue };
+            let Some(Measure { value, unit, limits }) = rule.measure else { continue };
             let unit = match unit {
                 MeasureUnit::Count => "",
                 MeasureUnit::Seconds => "s",
@@ -85,13 +91,27 @@ fn performance(report: &CheckReport, counts: StateCounts) -> String {
             };
             // U: a value that cannot be determined.
             let value = if value.is_finite() { format!("{value}{unit}") } else { "U".to_owned() };
-            let item = format!(" '{}'={value}", label(&format!("{} {}", check.name, rule.rule)));
+            let item = format!(" '{}'={value}{}", label(&format!("{} {}", check.name, rule.rule)), threshold(limits));
             if out.len() + item.len() <= PERFORMANCE_BYTES {
                 out.push_str(&item);
             }
         }
     }
     out
+}
+
+/// `;;crit`: the range outside which a value is critical, or with `@` the one inside which it is.
+fn threshold(limits: MeasureLimits) -> String {
+    let range = match (limits.lower, limits.upper) {
+        (None, None) => return String::new(),
+        (Some(lower), None) if lower.inclusive => format!("{}:", lower.value),
+        (Some(lower), None) => format!("@~:{}", lower.value),
+        (None, Some(upper)) if upper.inclusive => format!("~:{}", upper.value),
+        (None, Some(upper)) => format!("@{}:", upper.value),
+        // Nagios has no open range with two ends: the limits themselves are not critical in graphs.
+        (Some(lower), Some(upper)) => format!("{}:{}", lower.value, upper.value),
+    };
+    format!(";;{range}")
 }
 
 /// A label may hold anything but an equals sign; a quote is doubled.
@@ -111,7 +131,8 @@ fn escaped(text: &str) -> String {
             '|' => out.push_str("\\x7c"),
             c if is_safe(c, false) => out.push(c),
             c => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+                let mut utf8 = [0; 4];
+                out.extend(c.encode_utf8(&mut utf8).bytes().map(|byte| format!("\\x{byte:02x}")));
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::check::outcome::{CheckOutcome, CheckReport, CheckState, Measure, MeasureUnit};
+use crate::check::outcome::{CheckOutcome, CheckReport, CheckState, Measure, MeasureLimit, MeasureUnit};
 use crate::output::sanitize;
 
 pub(super) fn render(report: &CheckReport) -> String {
@@ -37,9 +37,12 @@ pub(super) fn render(report: &CheckReport) -> String {
         let measured: Vec<_> = measures(report, &names, unit).collect();
         let value = measured.iter().map(|(labels, measure)| (labels.clone(), base(measure.value, unit)));
         page.metric(&format!("kvadm_check_measure_{suffix}"), &format!("{noun} that the rule compares."), value);
-        let limited =
-            measured.iter().filter_map(|(labels, measure)| Some((labels.clone(), base(measure.limit?, unit))));
-        page.metric(&format!("kvadm_check_limit_{suffix}"), &format!("{noun} that is the limit of the rule."), limited);
+        for (side, of) in [("lower", lower as fn(&Measure) -> Option<MeasureLimit>), ("upper", upper)] {
+            let limited =
+                measured.iter().filter_map(|(labels, measure)| Some((labels.clone(), base(of(measure)?.value, unit))));
+            let help = format!("{noun} that is the {side} limit of the rule.");
+            page.metric(&format!("kvadm_check_{side}_limit_{suffix}"), &help, limited);
+        }
     }
     page.whole("kvadm_check_run_duration_seconds", "Duration of the whole run.", Some(report.took.as_secs_f64()));
     let revision = report.revision.map(|revision| revision as f64);
@@ -101,6 +104,14 @@ fn measures<'a>(
             let labels = format!("check=\"{}\",rule=\"{}\",", escaped(name), escaped(rule.rule));
             seen.insert(labels.clone()).then_some((labels, measure))
         })
+}
+
+fn lower(measure: &Measure) -> Option<MeasureLimit> {
+    measure.limits.lower
+}
+
+fn upper(measure: &Measure) -> Option<MeasureLimit> {
+    measure.limits.upper
 }
 
 /// The value in Prometheus' base units.

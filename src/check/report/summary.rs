@@ -54,7 +54,10 @@ impl StateCounts {
             });
         }
         if parts.is_empty() {
-            parts.push(format!("{} passed", counted(self.passed as u64, "check")));
+            parts.push(match (self.passed, self.skipped) {
+                (0, 1..) => "no check was judged".to_owned(),
+                (passed, _) => format!("{} passed", counted(passed as u64, "check")),
+            });
         }
         if self.skipped > 0 {
             parts.push(format!("{} skipped", self.skipped));
@@ -127,6 +130,7 @@ mod tests {
             (vec![], "0 checks passed", 0),
             (vec![RuleState::Pass], "1 check passed", 0),
             (vec![RuleState::Pass, skipped()], "1 check passed, 1 skipped", 0),
+            (vec![skipped()], "no check was judged, 1 skipped", 0),
             (vec![fail()], "1 of 1 check failed", 2),
             (vec![fail(), error(), skipped()], "1 of 3 checks failed, 1 cannot be judged, 1 skipped", 2),
             (vec![error(), RuleState::Pass], "1 of 2 checks cannot be judged", 3),

@@ -67,7 +67,7 @@ fn rule(out: &mut String, rule: &RuleOutcome) {
             let _ = writeln!(out, "      why: {}", quoted(why));
         }
     }
-    if let Some(Measure { value, unit, limit }) = rule.measure {
+    if let Some(Measure { value, unit, limits }) = rule.measure {
         let unit = match unit {
             MeasureUnit::Count => "count",
             MeasureUnit::Seconds => "seconds",
@@ -75,8 +75,10 @@ fn rule(out: &mut String, rule: &RuleOutcome) {
             MeasureUnit::Percent => "percent",
         };
         let _ = writeln!(out, "      value: {}\n      unit: {unit}", number(value));
-        if let Some(limit) = limit {
-            let _ = writeln!(out, "      limit: {}", number(limit));
+        for (name, limit) in [("lower_limit", limits.lower), ("upper_limit", limits.upper)] {
+            if let Some(limit) = limit {
+                let _ = writeln!(out, "      {name}: {}", number(limit.value));
+            }
         }
     }
 }

@@ -2,32 +2,28 @@
 
 mod files;
 mod reports;
+mod rounds;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction};
-use tokio::time::Instant;
 
 use files::{FileSources, load_schemas, read_check_file};
 use reports::{ReportTarget, answer_of, exit_of, parse_report, render_report, stdout_report, write_files};
+use rounds::{EndedRounds, evaluate};
 
 use crate::args::parse_duration;
-use crate::check::report::{ReportFormat, summary_text};
+use crate::check::report::{ReportFormat, nagios_without_result, render_nagios_fault, summary_text};
 use crate::check::{
-    CheckFile, CheckItem, CheckReport, CheckRule, CheckState, Evaluation, NamedRule, Notify, RuleSubject, Stage,
-    explain_rules, file_schema, rule_list,
+    CheckFile, CheckItem, CheckReport, CheckRule, Evaluation, NamedRule, Notify, RuleSubject, Stage, explain_rules,
+    file_schema, rule_list,
 };
 use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{CheckAnswer, CheckPlanRow, Out};
-
-/// The shortest pause between two evaluations of --wait.
-const MIN_PAUSE: Duration = Duration::from_millis(250);
-/// After this time, --wait says which checks still fail.
-const REPORT_AFTER: Duration = Duration::from_secs(2);
 
 /// What a table of 80 columns shows of the texts of a rule, about.
 const FITTING_CHARS: usize = 36;
@@ -76,10 +72,11 @@ fn dry_run_option() -> [Arg; 1] {
 ///
 /// Exit codes:
 ///   0  all checks pass
-///   1  a check fails, or does so when the time of --wait is over
+///   1  a check fails, or does so when the time of --wait or --deadline is over
 ///   2  the file is not valid
 ///   3  no check fails, but the cluster, or a member, does not answer
 ///   4  no check fails, but a rule cannot be judged for another reason
+///   6  all checks pass, but a report cannot be written
 /// With --report nagios on stdout: 0 (OK), 2 (CRITICAL), 3 (UNKNOWN)
 #[derive(clap::Args, Debug)]
 #[command(
@@ -97,11 +94,17 @@ pub struct Args {
     only: Vec<String>,
     /// Report as junit, tap, nagios, prometheus or json, to stdout or a file (repeatable)
     ///
-    /// Without =FILE the report goes to stdout instead of the table, which one report can do. FILE is replaced at once, so that
-    /// a program that reads it, such as node_exporter, sees all of the old report or all of the new one.
+    /// Without =FILE, or with =-, the report goes to stdout instead of the table, which one report can do. FILE is replaced at
+    /// once, so that a program that reads it, such as node_exporter, sees all of the old report or all of the new one. A new
+    /// file can be read by others as the umask allows. A FIFO or a device is written to. If a report cannot be written, kvadm
+    /// warns and prints the results all the same.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse_report)]
     report: Vec<ReportTarget>,
     /// Repeat until all checks pass, for up to D
+    ///
+    /// The first evaluation is always completed. A later one ends when the time is over; what it could not judge by then keeps
+    /// the verdict of the evaluation before. After --deadline, Ctrl-C or SIGTERM kvadm prints the results of the last one.
+    /// A rule changes-within waits in each evaluation again.
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     wait: Option<Duration>,
     /// Print what each rule reads and asks for; do not connect
@@ -144,26 +147,34 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let on_stdout = stdout_report(&args.report)?;
     let as_nagios = on_stdout.is_some_and(|target| target.format == Some(ReportFormat::Nagios));
     match run_checks(ctx, args, on_stdout).await {
-        // A monitor takes the exit code 2 of a usage error for a critical state.
-        Err(failure) if as_nagios && failure.exit != Exit::Interrupted => {
-            let text: String = failure.one_line().replace(['\n', '|'], " ");
-            ctx.out.bytes(format!("KVADM UNKNOWN - {text}\n").as_bytes())?;
+        Ok(ended) => ended,
+        Err(failure) if as_nagios => {
+            ctx.out.bytes(nagios_without_result(&failure.one_line()).as_bytes())?;
             ctx.out.flush()?;
+            if failure.exit == Exit::Interrupted {
+                return Err(failure);
+            }
             ctx.out.error(&failure.view());
+            // A monitor takes the exit code 2 of a usage error for a critical state.
             Ok(Exit::Plugin(3))
         }
-        ended => ended,
+        Err(failure) => Err(failure),
     }
 }
 
-async fn run_checks(ctx: &Context, args: &Args, on_stdout: Option<&ReportTarget>) -> Result<Exit, Failure> {
+/// The inner result is that of a run whose results are printed already.
+async fn run_checks(
+    ctx: &Context,
+    args: &Args,
+    on_stdout: Option<&ReportTarget>,
+) -> Result<Result<Exit, Failure>, Failure> {
     let path = args.file.as_deref().unwrap_or(Path::new("-"));
     let mut file = read_check_file(ctx, path).await?;
     file.select(&args.only).map_err(|why| {
         Failure::usage(format!("--only: {why}")).hint(format!("'kvadm check {} --explain' lists the checks", file.name))
     })?;
     if args.explain {
-        return explain(ctx, &file);
+        return explain(ctx, &file).map(Ok);
     }
     if let Some(database) = ctx.database() {
         refuse_cluster_rules(&file, &crate::kvstore::LocalStore::name(database))?;
@@ -179,7 +190,7 @@ async fn run_checks(ctx: &Context, args: &Args, on_stdout: Option<&ReportTarget>
     let notify: Notify = Arc::new(move |text| out.note(text));
     let sources = FileSources { ctx, check_file: path, codec: Arc::clone(&codec) };
     let evaluation = Evaluation {
-        store: ctx.store(),
+        store: ctx.store().clone(),
         codec,
         schemas: &schemas,
         sources: &sources,
@@ -187,20 +198,49 @@ async fn run_checks(ctx: &Context, args: &Args, on_stdout: Option<&ReportTarget>
         notify,
         stage: Stage::default(),
     };
-    let report = evaluate(ctx, &evaluation, &file, args.wait).await?;
-    show(ctx, &report, on_stdout)?;
-    write_files(&report, &args.report)?;
+    let EndedRounds { report, interrupted } = evaluate(ctx, &evaluation, &file, args.wait).await?;
+    // Files first: a Nagios plugin says in its only line whether one of them is missing.
+    let unwritten = write_files(ctx, &report, &args.report).await;
+    // A signal may end the wait for the reader of a FIFO.
+    let signalled = || ctx.signals.cancel().is_cancelled().then(|| Failure::new(Exit::Interrupted, "interrupted"));
+    let interrupted = interrupted.or_else(signalled);
+    if interrupted.is_some() && on_stdout.is_none() {
+        ctx.out.note("interrupted: these are the results of the last evaluation");
+    }
+    match on_stdout {
+        Some(ReportTarget { format: Some(ReportFormat::Nagios), .. }) if interrupted.is_some() => {
+            let line = nagios_without_result(&format!("interrupted; the last results: {}", summary_text(&report)));
+            ctx.out.bytes(line.as_bytes())?;
+            ctx.out.flush()?;
+        }
+        on_stdout => show(ctx, &report, on_stdout, unwritten.as_deref())?,
+    }
     let as_nagios = on_stdout.is_some_and(|target| target.format == Some(ReportFormat::Nagios));
-    Ok(exit_of(&report, as_nagios))
+    Ok(match (interrupted, exit_of(&report, as_nagios), unwritten) {
+        (Some(failure), ..) => Err(failure),
+        (None, Exit::Done, Some(_)) if as_nagios => Ok(Exit::Plugin(3)),
+        (None, Exit::Done, Some(_)) => Ok(Exit::Partial),
+        (None, exit, _) => Ok(exit),
+    })
 }
 
-fn show(ctx: &Context, report: &CheckReport, on_stdout: Option<&ReportTarget>) -> Result<(), Failure> {
-    match on_stdout {
-        Some(target) => {
+/// Prints the results. `fault` is why a Nagios plugin cannot vouch for them.
+fn show(
+    ctx: &Context,
+    report: &CheckReport,
+    on_stdout: Option<&ReportTarget>,
+    fault: Option<&str>,
+) -> Result<(), Failure> {
+    match (on_stdout, fault) {
+        (Some(ReportTarget { format: Some(ReportFormat::Nagios), .. }), Some(why)) => {
+            ctx.out.bytes(&render_nagios_fault(report, why))?;
+            ctx.out.flush()?;
+        }
+        (Some(target), _) => {
             ctx.out.bytes(&render_report(report, target.format))?;
             ctx.out.flush()?;
         }
-        None => {
+        (None, _) => {
             let answer = answer_of(report);
             ctx.out.report(&answer)?;
             if ctx.out.is_terminal() && !ctx.out.is_data() {
@@ -225,66 +265,6 @@ fn print_long(ctx: &Context, answer: &CheckAnswer) {
             ctx.out.plain_note(&format!("{}: {}: {expected}{found}", check.name, rule.rule));
         }
     }
-}
-
-/// Evaluates once, or until all checks pass.
-async fn evaluate(
-    ctx: &Context,
-    evaluation: &Evaluation<'_, FileSources<'_>>,
-    file: &CheckFile,
-    wait: Option<Duration>,
-) -> Result<CheckReport, Failure> {
-    let started = Instant::now();
-    let mut reported: Vec<String> = Vec::new();
-    let progress = wait.map(|_| ctx.out.progress("waiting for all checks to pass", None));
-    loop {
-        let begun = Instant::now();
-        let report = evaluate_once(ctx, evaluation, file, wait.is_none()).await?;
-        let not_passing: Vec<String> = report
-            .checks
-            .iter()
-            .filter(|check| matches!(check.state(), CheckState::Fail | CheckState::Error))
-            .map(|check| check.name.clone())
-            .collect();
-        // A large store is not read without a pause.
-        let pause = begun.elapsed().max(MIN_PAUSE);
-        let is_over = wait.is_none_or(|wait| started.elapsed() + pause > wait);
-        if not_passing.is_empty() || is_over {
-            if let Some(progress) = progress {
-                progress.finish();
-            }
-            return Ok(report);
-        }
-        if let Some(progress) = &progress {
-            progress.tick();
-        }
-        if started.elapsed() >= REPORT_AFTER && reported != not_passing {
-            let names: Vec<String> = not_passing.iter().map(|name| format!("'{name}'")).collect();
-            ctx.out.note(&format!("waiting: {} not passing yet: {}", names.len(), names.join(", ")));
-            reported = not_passing;
-        }
-        ctx.sleep(pause).await?;
-    }
-}
-
-/// Evaluates once. If that takes long, it says what it does, unless --wait says more.
-async fn evaluate_once(
-    ctx: &Context,
-    evaluation: &Evaluation<'_, FileSources<'_>>,
-    file: &CheckFile,
-    reports: bool,
-) -> Result<CheckReport, Failure> {
-    let running = evaluation.run(file);
-    tokio::pin!(running);
-    tokio::select! {
-        biased;
-        report = &mut running => return Ok(report?),
-        () = tokio::time::sleep(REPORT_AFTER), if reports => {}
-    }
-    if let Some(stage) = evaluation.stage.text() {
-        ctx.out.note(&format!("still {stage}"));
-    }
-    Ok(running.await?)
 }
 
 fn explain(ctx: &Context, file: &CheckFile) -> Result<Exit, Failure> {

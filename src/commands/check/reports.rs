@@ -1,10 +1,12 @@
 //! `--report`: writes what the checks have found for other programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::atomic_file;
+use crate::atomic_file::{self, Destination};
 use crate::check::report::{ReportFormat, nagios_exit_code, render};
 use crate::check::{CheckOutcome, CheckReport, CheckState, MeasureUnit, RuleOutcome, RuleState};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{CheckAnswer, CheckedItem, CheckedRule, json};
 
@@ -25,13 +27,19 @@ const FORMATS: [(&str, Option<ReportFormat>); 5] = [
     ("json", None),
 ];
 
-/// Parses `junit` or `junit=FILE`.
+/// Other names of stdout. They are not opened: a regular file behind them would be written to from its beginning.
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+/// After this time, kvadm says that it waits for the reader of a FIFO.
+const REPORT_AFTER: Duration = Duration::from_secs(2);
+
+/// Parses `junit` or `junit=FILE`; `-` is stdout.
 ///
 /// # Errors
 /// Not a format, or a file without a name.
 pub fn parse_report(text: &str) -> Result<ReportTarget, String> {
     let (name, file) = match text.split_once('=') {
         Some((_, "")) => return Err("the file has no name".to_owned()),
+        Some((name, file)) if STDOUT.contains(&file) => (name, None),
         Some((name, file)) => (name, Some(PathBuf::from(file))),
         None => (text, None),
     };
@@ -74,20 +82,37 @@ pub fn render_report(report: &CheckReport, format: Option<ReportFormat>) -> Vec<
     }
 }
 
-/// Replaces the files of all reports that have one.
-///
-/// # Errors
-/// A file that cannot be written; the others are written all the same.
-pub fn write_files(report: &CheckReport, targets: &[ReportTarget]) -> Result<(), Failure> {
+/// Writes all reports that have a file, and warns of those that cannot be written. Returns the first warning.
+pub async fn write_files(ctx: &Context, report: &CheckReport, targets: &[ReportTarget]) -> Option<String> {
     let mut failed = None;
     for target in targets {
         let Some(file) = &target.file else { continue };
-        if let Err(error) = atomic_file::replace(file, &render_report(report, target.format)) {
-            let failure = Failure::new(Exit::Partial, format!("cannot write the report {}: {error}", file.display()));
-            failed.get_or_insert(failure);
+        if let Err(why) = write_file(ctx, file, render_report(report, target.format)).await {
+            let warning = format!("cannot write the report {}: {why}", file.display());
+            ctx.out.warn_always(&warning);
+            failed.get_or_insert(warning);
         }
     }
-    failed.map_or(Ok(()), Err)
+    failed
+}
+
+async fn write_file(ctx: &Context, file: &Path, contents: Vec<u8>) -> Result<(), String> {
+    let destination = Destination::of(file).map_err(|error| error.to_string())?;
+    if let Destination::File(_) = destination {
+        return atomic_file::write_shared(&destination, &contents).map_err(|error| error.to_string());
+    }
+    // A FIFO waits for its reader.
+    let writing = ctx.run_blocking(move || atomic_file::write_shared(&destination, &contents));
+    tokio::pin!(writing);
+    let written = tokio::select! {
+        biased;
+        written = &mut writing => written,
+        () = tokio::time::sleep(REPORT_AFTER) => {
+            ctx.out.note(&format!("waiting for a program that reads {}", file.display()));
+            writing.await
+        }
+    };
+    written.map_err(|failure| failure.one_line())?.map_err(|error| error.to_string())
 }
 
 /// The record of a report.
@@ -127,7 +152,8 @@ fn rule_of(outcome: &RuleOutcome) -> CheckedRule {
         found,
         error,
         measured: measure.map(|measure| measure.value),
-        limit: measure.and_then(|measure| measure.limit),
+        lower_limit: measure.and_then(|measure| measure.limits.lower).map(|limit| limit.value),
+        upper_limit: measure.and_then(|measure| measure.limits.upper).map(|limit| limit.value),
         unit: measure.map(|measure| match measure.unit {
             MeasureUnit::Count => "count",
             MeasureUnit::Seconds => "seconds",
@@ -158,5 +184,21 @@ pub fn exit_of(report: &CheckReport, as_nagios: bool) -> Exit {
         None => Exit::Done,
         Some(3) => Exit::Unreachable,
         Some(_) => Exit::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    /// As root, replacing /dev/stdout would break the whole machine.
+    #[test]
+    fn the_names_of_stdout_are_no_files() {
+        for name in STDOUT {
+            assert_eq!(parse_report(&format!("json={name}")).unwrap(), parse_report("json").unwrap());
+        }
+        assert!(parse_report("json=/dev/stderr").unwrap().file.is_some());
     }
 }

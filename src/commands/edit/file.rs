@@ -64,7 +64,7 @@ impl TextFile {
         let _folder = self.folder.keep();
         let _ = fs::set_permissions(&self.path, Permissions::from_mode(0o600));
         let replaced = match value {
-            Some(value) if text.as_deref() != Some(value) => atomic_file::replace(&self.path, value),
+            Some(value) if text.as_deref() != Some(value) => atomic_file::replace_unfollowed(&self.path, value),
             _ => Ok(()),
         };
         let is_file = fs::metadata(&self.path).is_ok_and(|about| about.is_file());

@@ -69,6 +69,8 @@ impl ResumeFile {
     /// A usage error that names the file.
     pub fn open(path: &Path, namespace: &[u8], ranges: &[KeyRange]) -> Result<Self, Failure> {
         let invalid = |why: String| Failure::usage(format!("cannot resume from {}: {why}", path.display()));
+        // A device such as /dev/stdout cannot be replaced later.
+        atomic_file::check_replaceable(path).map_err(|error| invalid(error.to_string()))?;
         let saved: Option<SavedPosition> = match bounded_file::read(path, MAX_FILE_BYTES) {
             Ok(file) => {
                 Some(serde_json::from_slice(&file.bytes).map_err(|error| invalid(format!("not a position: {error}")))?)

@@ -18,8 +18,10 @@ pub struct CheckedRule {
     pub error: Option<String>,
     /// The figure that was compared.
     pub measured: Option<f64>,
-    /// Its limit.
-    pub limit: Option<f64>,
+    /// Its lower limit.
+    pub lower_limit: Option<f64>,
+    /// Its upper limit.
+    pub upper_limit: Option<f64>,
     /// Its unit.
     pub unit: Option<&'static str>,
 }
@@ -32,7 +34,8 @@ impl Record for CheckedRule {
         visit(always("found", Value::str(self.found.as_deref())));
         visit(always("error", Value::str(self.error.as_deref())));
         visit(data("measured", self.measured.map_or(Value::Absent, Value::Millis)));
-        visit(data("limit", self.limit.map_or(Value::Absent, Value::Millis)));
+        visit(data("lower_limit", self.lower_limit.map_or(Value::Absent, Value::Millis)));
+        visit(data("upper_limit", self.upper_limit.map_or(Value::Absent, Value::Millis)));
         visit(data("unit", Value::str(self.unit)));
     }
 }

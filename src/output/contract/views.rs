@@ -44,7 +44,8 @@ static CHECK_RULE: RecordSpec = record(
         may("found", "if it fails"),
         may("error", "why it cannot be judged or was not tried"),
         may("measured", ""),
-        may("limit", ""),
+        may("lower_limit", "if the rule has one"),
+        may("upper_limit", "if the rule has one"),
         may("unit", "").one_of(&["count", "seconds", "bytes", "percent"]),
     ],
 );
