@@ -28,6 +28,7 @@ demo: ## build kvadm and run a tour against a temporary etcd
 
 test: ## run all tests against a real etcd (KVADM_TEST_ETCD=BINARY for another one)
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
+	@.ci/fetch readers >/dev/null
 	$(WITH_PROTOC) $(INTERRUPTIBLE) timeout --foreground 60m $(CARGO) test
 
 test-versions: ## run all tests against each available etcd from 3.4 to 3.7
@@ -53,13 +54,15 @@ install: build ## install binary, man pages and completion scripts under PREFIX 
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
 	install -m 644 man/*.5 "$(DESTDIR)$(PREFIX)/share/man/man5/"
 	install -m 644 man/*.7 "$(DESTDIR)$(PREFIX)/share/man/man7/"
+	install -d "$(DESTDIR)$(PREFIX)/share/doc/kvadm/json-schema"
+	install -m 644 docs/json-schema/*.json "$(DESTDIR)$(PREFIX)/share/doc/kvadm/json-schema/"
 	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
 		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(FISH_COMPLETIONS)"
 	install -m 644 completions/kvadm.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvadm"
 	install -m 644 completions/_kvadm "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvadm"
 	install -m 644 completions/kvadm.fish "$(DESTDIR)$(FISH_COMPLETIONS)/kvadm.fish"
 
-bless: ## regenerate man/, completions/ and tests/snapshots/ from what kvadm says now
+bless: ## regenerate man/, completions/, docs/json-schema/ and tests/snapshots/ from what kvadm says now
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
 	KVADM_BLESS=1 INSTA_UPDATE=always $(WITH_PROTOC) $(CARGO) test -- generated snapshots
 

@@ -17,6 +17,8 @@ pub enum Target {
     Floor(f64),
     /// Wall time, ms.
     Millis(f64),
+    /// CPU time as a share of one core.
+    Core(f64),
     /// Peak memory, MiB.
     Memory(f64),
     /// The least keys a second.
@@ -339,7 +341,7 @@ fn mirrors(p: &Place<'_>) -> Result<Vec<Case>, String> {
 }
 
 fn watches(p: &Place<'_>) -> Result<Vec<Case>, String> {
-    use Target::{Behind, Cpu, Memory, Wall};
+    use Target::{Behind, Core, Cpu, Memory, Wall};
     let events = (p.keys / 2).min(100_000);
     let both = |prefix: &str, args: &[&str]| {
         let ours = p.kvadm(&[&["watch", prefix], args].concat());
@@ -348,6 +350,12 @@ fn watches(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let (ours, theirs) = both("/live/", &[]);
     let live = case("watch, live", ours, Some(theirs), &[Cpu(0.35), Memory(10.0), Behind(100.0)]);
     let mut cases = vec![Case { how: How::Live(events), keys: events, ..live }];
+    // Distinct keys, in transactions of ten and as single puts, as fast as the store takes these.
+    for (name, batch) in [("top, 20 000 events/s in transactions", "10"), ("top, single puts", "1")] {
+        let steady = p.client("steady", &["/top/", "20000", "10", batch]);
+        let top = until(p.kvadm(&["top", "/top/"]), Until::Ended(steady.argv));
+        cases.push(Case { keys: 200_000, ..case(name, top, None, &[Core(0.1), Memory(32.0)]) });
+    }
     // The backlog is written now, so that every round replays the same one.
     for (name, prefix, part) in
         [("watch, backlog of transactions", "/log/", "load"), ("watch, backlog of puts", "/puts/", "puts")]

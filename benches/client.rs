@@ -115,6 +115,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ["same", endpoint, prefix] => block_on(same(endpoint, prefix)),
         ["load", endpoint, prefix, keys, shape] => block_on(load(endpoint, prefix, number(keys)?, Shape::of(shape)?)),
         ["puts", endpoint, prefix, keys] => block_on(puts(endpoint, prefix, number(keys)?)),
+        ["steady", endpoint, prefix, rate, seconds, batch] => {
+            block_on(steady(endpoint, prefix, number(rate)?, number(seconds)?, number(batch)?.max(1)))
+        }
         ["put", endpoint, key] => block_on(put(endpoint, key)),
         ["revision", endpoint] => block_on(revision(endpoint)),
         ["await", endpoint, prefix, keys] => {
@@ -212,6 +215,37 @@ async fn puts(endpoint: &str, prefix: &str, keys: u64) -> Result<(), String> {
         async move { client.put(key, value, None).await.map(drop).map_err(|e| e.to_string()) }
     });
     flight(jobs, 32).await
+}
+
+/// Puts distinct keys at a steady rate, in transactions of `batch`; what the store does not take in time is left out.
+async fn steady(endpoint: &str, prefix: &str, rate: u64, seconds: u64, batch: u64) -> Result<(), String> {
+    let (client, start) = (connect(endpoint).await?, Instant::now());
+    let (mut flying, mut next) = (JoinSet::new(), 0);
+    while start.elapsed() < Duration::from_secs(seconds) {
+        let due = start.elapsed().as_millis() as u64 * rate / 1000;
+        while next < due && flying.len() < 64 {
+            let put = |n| TxnOp::put(Shape::Decimal.key(prefix, n), Shape::Decimal.value(n), None);
+            let ops: Vec<_> = (next..next + batch).map(put).collect();
+            let mut client = client.clone();
+            flying
+                .spawn(async move { client.txn(Txn::new().and_then(ops)).await.map(drop).map_err(|e| e.to_string()) });
+            next += batch;
+        }
+        let landed = tokio::time::timeout(Duration::from_millis(1), flying.join_next()).await;
+        if let Ok(Some(landed)) = landed {
+            landed.map_err(|e| e.to_string())??;
+        }
+    }
+    flight_end(flying).await?;
+    eprintln!("{next} events in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+async fn flight_end(mut flying: JoinSet<Result<(), String>>) -> Result<(), String> {
+    while let Some(landed) = flying.join_next().await {
+        landed.map_err(|e| e.to_string())??;
+    }
+    Ok(())
 }
 
 /// A put every 5 ms, until standard input ends; prints the longest one, in milliseconds. One that fails is put again, and

@@ -97,6 +97,10 @@ fn judge(target: Target, case: &Case, rounds: &Rounds) -> String {
         Target::Cpu(most) => (ratio(&rounds.other, |cost| cost.cpu) <= most, format!("CPU ≤ {most}")),
         Target::Floor(most) => (ratio(&rounds.floor, |cost| cost.wall) <= most, format!("floor ≤ {most}")),
         Target::Millis(most) => (seconds * 1e3 <= most, format!("≤ {most} ms")),
+        Target::Core(most) => {
+            let share = median(rounds.kvadm.iter().map(|cost| cost.cpu / cost.wall.max(1e-9)));
+            (share <= most, format!("{share:.3} ≤ {most} of a core"))
+        }
         Target::Memory(most) => {
             (most_of(&rounds.kvadm.iter().map(|cost| cost.memory).collect::<Vec<_>>()) <= most, format!("≤ {most} MiB"))
         }

@@ -17,6 +17,9 @@ use crate::output::{Confirm, Out, bytes};
 use crate::signal::Signals;
 use crate::transport::{Notice, Observer, Session, Trace};
 
+/// From this number of destroyed keys on, the user must type it.
+const TYPED_FROM: u64 = 10_000;
+
 /// The environment of one command.
 pub struct Context {
     /// The effective configuration.
@@ -184,15 +187,45 @@ impl Context {
         }
     }
 
+    /// Whether [`Context::consent`] asks: there is a terminal and no `--yes`.
+    pub fn will_ask(&self) -> bool {
+        !self.safety.yes && self.out.can_ask()
+    }
+
+    /// Whether [`Context::show_candidates`] shows anything.
+    pub fn introduces_questions(&self) -> bool {
+        self.will_ask() || !(self.safety.yes || self.out.is_json())
+    }
+
+    /// Shows what the next question is about: the first candidates of `total`, and how many more there are. They are shown
+    /// without a terminal too, where the question fails, but not to a program that reads JSON.
+    pub fn show_candidates(&self, candidates: impl IntoIterator<Item = String>, total: u64) {
+        if self.introduces_questions() {
+            self.out.candidates(candidates, total);
+        }
+    }
+
     /// Asks before a step that cannot be undone. `--yes` skips the prompt.
     ///
     /// # Errors
     /// [`Exit::Usage`] without a terminal, [`Exit::Conflict`] if the answer is no.
     pub fn consent(&self, question: &str) -> Result<Consent, Failure> {
+        self.consent_to_destroy(0, question)
+    }
+
+    /// As [`Context::consent`], for a step that destroys this many keys. If they are many, the user must type their number.
+    ///
+    /// # Errors
+    /// As [`Context::consent`].
+    pub fn consent_to_destroy(&self, keys: u64, question: &str) -> Result<Consent, Failure> {
         if self.safety.yes {
             return Ok(Consent::granted());
         }
-        match self.out.confirm(question) {
+        let answer = match keys {
+            TYPED_FROM.. => self.out.confirm_number(keys, question),
+            _ => self.out.confirm(question),
+        };
+        match answer {
             Confirm::Yes => Ok(Consent::granted()),
             Confirm::No => Err(Failure::conflict("not confirmed; nothing was changed")),
             Confirm::NoTerminal => {
@@ -202,12 +235,13 @@ impl Context {
         }
     }
 
-    /// Asks before several objects named on the command line are destroyed. One named object needs no prompt.
+    /// Asks before several objects named on the command line, which are this many keys, are destroyed. One named object needs
+    /// no prompt.
     ///
     /// # Errors
     /// As [`Context::consent`].
-    pub fn consent_if_several(&self, named: usize, question: &str) -> Result<Consent, Failure> {
-        if named > 1 { self.consent(question) } else { Ok(Consent::granted()) }
+    pub fn consent_if_several(&self, named: usize, keys: u64, question: &str) -> Result<Consent, Failure> {
+        if named > 1 { self.consent_to_destroy(keys, question) } else { Ok(Consent::granted()) }
     }
 
     /// Sleeps, unless a signal or the deadline ends the command first.

@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::health::ScanError;
 use crate::kvstore;
 use crate::output::{ErrorView, FailedCondition};
+use crate::shell;
 
 pub use classify::classify;
 
@@ -39,6 +40,8 @@ pub enum Exit {
     Interrupted,
     /// The exit code of the command that ran under kvadm: 128+n after signal n, 126 or 127 if it could not be started.
     Command(u8),
+    /// The exit code of a Nagios plugin: 2 is critical, 3 is unknown.
+    Plugin(u8),
 }
 
 impl Exit {
@@ -55,7 +58,7 @@ impl Exit {
             Self::Unknown => 7,
             Self::Bug => 70,
             Self::Interrupted => 130,
-            Self::Command(code) => code,
+            Self::Command(code) | Self::Plugin(code) => code,
         }
     }
 }
@@ -98,6 +101,16 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Repeats the context's name in the command lines of the hints, which would reach another store without it.
+    #[must_use]
+    pub fn in_context(mut self, name: &str) -> Self {
+        let option = format!("'kvadm --context {} ", shell::quote(name.as_bytes()));
+        for hint in self.hints.iter_mut().filter(|hint| !hint.contains("--context")) {
+            *hint = hint.replace("'kvadm ", &option);
+        }
         self
     }
 
@@ -184,7 +197,7 @@ impl From<kvstore::Error> for Failure {
         let (exit, hints) = classify(&error);
         let condition = match &error {
             kvstore::Error::LockLost { key, .. } => Some(Box::new(FailedCondition {
-                condition: "lock",
+                kind: "lock",
                 key: key.as_bytes().to_vec(),
                 mod_revision: None,
                 value: None,

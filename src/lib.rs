@@ -3,6 +3,7 @@
 //! Imports point one way: `main`, this file, `cli`, `commands`, `context`, `kvstore`, `transport`. Commands write through
 //! `output`, and only `kvstore` names `etcd_client`. `tests/house/mod.rs` checks these rules.
 
+pub mod activity;
 pub mod allocator;
 pub mod args;
 pub mod atomic_file;
@@ -28,6 +29,7 @@ pub mod kvstore;
 pub mod output;
 pub mod plural;
 pub mod proto;
+pub mod regular_expression;
 pub mod shell;
 pub mod signal;
 pub mod size;
@@ -83,6 +85,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (out, result) = match prepare(&cli, out.clone(), &signals) {
         Ok(ctx) => {
             let result = on_runtime(&ctx, cli.command);
+            let result = result.map_err(|failure| match ctx.config.context_option() {
+                Some(name) => failure.in_context(&name),
+                None => failure,
+            });
             (ctx.out, result)
         }
         Err(failure) => (out, Err(failure)),

@@ -149,3 +149,24 @@ pub fn after_cancel(cancel: &CancellationToken, time: Duration) -> impl Future<O
         tokio::time::sleep(time).await;
     }
 }
+
+/// Waits for the terminal to change its size.
+pub struct Resizes(Option<tokio::signal::unix::Signal>);
+
+impl Resizes {
+    /// Listens from now on, on the current runtime. Without a handler to spare, no change is reported.
+    pub fn listen() -> Self {
+        Self(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change()).ok())
+    }
+
+    /// The next change. Cancel-safe.
+    pub async fn next(&mut self) {
+        let changed = match &mut self.0 {
+            Some(signal) => signal.recv().await,
+            None => None,
+        };
+        if changed.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -154,7 +154,7 @@ fn many_stray_keys_are_counted_and_not_all_named() {
     let run = base.run("check", &["-o", "json"]);
     let lines = run.code(1).json_lines();
     assert_eq!(lines.len(), 101);
-    run.out_has("1400 more keys begin with").err_has("101 errors, 0 warnings");
+    run.out_has("1,400 more keys begin with").err_has("101 errors, 0 warnings");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn missing_masters_are_restored_and_nothing_else_is_touched() {
         ("id/303", "left"),
     ]);
     let before = base.dump();
-    base.run("check", &["--repair"]).code(2).out_empty().err_has("restore 3 masters").err_has("--yes");
+    base.run("check", &["--repair"]).code(2).out_empty().err_has("Restore 3 masters").err_has("--yes");
     let dry = base.run("check", &["--repair", "--dry-run", "-o", "json"]);
     dry.code(1).err_has("dry run: 3 masters would be restored");
     assert!(dry.json_lines().iter().all(|line| line["repair"] == "restore"));

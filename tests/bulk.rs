@@ -66,7 +66,7 @@ fn what_is_so_already_is_not_written_again() {
         Kvadm::new().endpoint(shared()).args(["put", "--from", "all"]).args(args).folder(folder.path()).run()
     };
     let run = file(&["--dry-run", "-o", "json"]);
-    let wanted = json!({"would_write": 1, "unchanged": 250, "exists": 0, "unknown": 0, "leases": 0});
+    let wanted = json!({"would_write": 1, "unchanged": 250, "exists": 0, "unknown": 0, "leases": 0, "dry_run": true});
     assert_eq!(run.ok().json(), wanted);
     assert_eq!(shared().held_under(&p), before, "a dry run writes nothing");
     file(&["--dry-run"]).ok().out("would write\t1\nunchanged\t250\n");

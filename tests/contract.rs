@@ -1,11 +1,17 @@
-//! The contract of JSON: every field is in kvadm-json(7), and a name has one type.
+//! The contract of JSON: every verb has an entry, every field is in kvadm-json(7), and a name has one type. That each run of
+//! each test keeps the contract is checked by `support::contract`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use kvadm::output::contract::{JsonType, VERBS, VerbSpec, json_schema, name, verb};
+
+use super::support::binary::python;
+use super::support::contract::JsonRun;
 use super::support::{Cluster, Etcd, Kvadm, Run, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -50,11 +56,143 @@ impl Fields {
     }
 }
 
-/// Output and errors of a run that are JSON.
+/// Output and errors of a run that are JSON, each with its stream.
+fn lines(run: &Run) -> Vec<(&'static str, Value)> {
+    let of = |stream, text: String| {
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with('{')).map(str::to_owned).collect();
+        lines.into_iter().map(move |line| (stream, serde_json::from_str(&line).unwrap()))
+    };
+    of("stdout", run.stdout_text()).chain(of("stderr", run.stderr_text())).collect()
+}
+
 fn objects(run: &Run) -> Vec<Value> {
-    let text = run.stdout_text() + &run.stderr_text();
-    let lines = text.lines().filter(|line| line.starts_with('{'));
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines(run).into_iter().map(|(_, value)| value).collect()
+}
+
+/// The run with these words.
+fn json_run(words: &[&str]) -> Option<JsonRun> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    JsonRun::of(&words, None)
+}
+
+#[test]
+fn every_verb_has_an_entry_in_the_contract() {
+    fn all(command: &clap::Command, path: &[String]) -> BTreeSet<String> {
+        let verbs: Vec<_> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
+        if verbs.is_empty() {
+            return BTreeSet::from([path.join("-")]);
+        }
+        let all = verbs.iter().flat_map(|verb| all(verb, &[path, &[verb.get_name().to_owned()]].concat()));
+        all.collect()
+    }
+    let mut command = kvadm::command();
+    command.build();
+    let entries: BTreeSet<String> = VERBS.iter().map(VerbSpec::name).collect();
+    assert_eq!(entries.len(), VERBS.len(), "a verb has two entries");
+    assert_eq!(all(&command, &[]), entries, "src/output/contract/verbs.rs says what each verb prints");
+}
+
+#[test]
+fn the_verb_and_the_format_of_a_command_line_are_found() {
+    let found = |words: &[&str]| json_run(words).map(|run| run.verb.map_or("none".to_owned(), VerbSpec::name));
+    for (words, expected) in [
+        (&["list", "/", "-o", "json"][..], Some("list")),
+        (&["-ojson", "--endpoints", "get", "--op-timeout=1s", "lease", "list"], Some("lease-list")),
+        (&["--output=json", "gc", "ids", "--save", "locks"], Some("gc-ids")),
+        (&["put", "list", "watch", "-o", "json"], Some("put")),
+        (&["lock", "/l", "-o", "json", "--", "kvadm", "list"], Some("lock")),
+        (&["put", "/a", "x", "--if-locked", "-o", "json"], Some("put")),
+        (&["gett", "-o", "json"], Some("none")),
+        (&["list", "/", "-o", "yaml"], None),
+        (&["lock", "/l", "--", "x", "-o", "json"], None),
+        (&["list", "/"], None),
+    ] {
+        assert_eq!(found(words).as_deref(), expected, "{words:?}");
+    }
+}
+
+/// What kvadm does not print: each is found, and the field is named.
+#[test]
+fn a_violation_is_found() {
+    let list = json_run(&["list", "/", "-o", "json"]).unwrap();
+    let good = r#"{"key":"a","value":"v","create_revision":1,"mod_revision":1,"version":1}"#;
+    assert_eq!(list.violation(format!("{good}\n").as_bytes(), b"note: text\n"), None);
+    assert_eq!(list.violation(good.as_bytes(), b""), None, "a line that was cut off");
+    let decoded = good.replace(r#""value":"v""#, r#""value_base64":"/w==","value_decoded":{"a":1}"#);
+    assert_eq!(list.violation(format!("{decoded}\n").as_bytes(), b""), None);
+    for (from, to, said) in [
+        (r#""version":1"#, r#""version":"1""#, "version is no number"),
+        (r#""key":"a","#, "", "key is missing"),
+        (r#""key":"a""#, r#""key":"a","key_base64":"YQ==""#, "key is there twice"),
+        (r#""key":"a""#, r#""key":"a","colour":1"#, "colour is unknown"),
+        (r#""key":"a""#, r#""key":"a","version_base64":"YQ==""#, "version_base64 is unknown"),
+        (r#""key":"a""#, r#""key":"a","lease":12"#, "lease is no ID"),
+        (r#""key":"a""#, r#""key":"a","lease":"0xff""#, "lease is no ID"),
+        (r#""value":"v""#, r#""value":null"#, "value is no bytes or object"),
+        (good, "key", "is not a JSON object"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let line = format!("{good}\n{}\n", good.replace(from, to));
+        let why = list.violation(line.as_bytes(), b"").unwrap_or_default();
+        assert!(why.contains(said) && why.contains("line 2"), "{to}: {why}");
+    }
+    let get = json_run(&["allocate", "list", "-o", "json"]).unwrap();
+    let id = r#"{"id":"1","key":"k","nodes":1,"state":"used","references":[{"node":"n"},{"lease":"1f"}]}"#;
+    let why = get.violation(format!("{id}\n").as_bytes(), b"").unwrap_or_default();
+    for said in ["state is 'used', not one of in-use", "references[1].node is missing"] {
+        assert!(why.contains(said), "{why}");
+    }
+    let error = r#"{"error":"e","caused_by":[],"hints":[],"exit_code":5,"condition":{"kind":"odd","key":"k"}}"#;
+    let why = list.violation(b"", format!("{error}\n").as_bytes()).unwrap_or_default();
+    assert!(why.contains("condition.kind is 'odd'") && why.contains("Stderr"), "{why}");
+}
+
+/// A run of the harness fails if kvadm breaks the contract: here a program that prints what no verb prints.
+#[test]
+fn the_harness_compares_each_run() {
+    let result = std::panic::catch_unwind(|| {
+        let mut running = Kvadm::program("sh").args(["-c", "echo '{\"colour\":1}'"]).spawn();
+        running.expect_contract(json_run(&["list", "/", "-o", "json"]));
+        let _run = running.wait();
+    });
+    let panic = result.unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("breaks the contract") && text.contains("colour is unknown"), "{text}");
+}
+
+/// The schemas are schemas, and say the same of a line as the contract: what kvadm printed is valid, and what lacks a field
+/// or has another type is not.
+fn check_schemas(lines: &[(&'static VerbSpec, &'static str, Value)]) {
+    let folder = tempfile::tempdir().unwrap();
+    for verb in VERBS {
+        std::fs::write(folder.path().join(verb.name() + ".json"), json_schema(verb).to_string()).unwrap();
+    }
+    let mut input = Vec::new();
+    let mut invalid = 0;
+    let mut add = |verb: &VerbSpec, stream: &str, value: &Value, valid: bool| {
+        let line = json!({"schema": verb.name(), "stream": stream, "value": value, "valid": valid});
+        input.extend_from_slice(line.to_string().as_bytes());
+        input.push(b'\n');
+    };
+    for (verb, stream, value) in lines {
+        add(verb, stream, value, true);
+        let records = if *stream == "stdout" { verb.stdout } else { verb.stderr };
+        // With several records, what is wrong as the one may be right as the other.
+        let [record] = records else { continue };
+        if *stream == "stderr" {
+            continue;
+        }
+        for field in record.fields.iter().filter(|field| value.get(field.name).is_some()) {
+            let mut other = value.clone();
+            let kind = field.kind.unwrap_or_else(|| name(field.name).unwrap().kind);
+            other[field.name] = if kind == JsonType::Bool { json!("text") } else { json!(true) };
+            add(verb, stream, &other, false);
+            invalid += 1;
+        }
+    }
+    assert!(invalid > 50, "{invalid}");
+    let printed = python("check_schemas.py", [folder.path()], &input);
+    assert_eq!(printed, format!("{} {}\n", VERBS.len(), lines.len() + invalid));
 }
 
 #[test]
@@ -78,11 +216,15 @@ fn every_field_is_in_the_manual_and_has_one_type() {
     let mut lock = kvadm(&etcd, &["lock", "/l", "--ttl", "1000s", "-o", "json"]).spawn();
     let mut fields = Fields::default();
     fields.add(&serde_json::from_str(&lock.next_line().unwrap()).unwrap(), "lock");
+    let mut printed = Vec::new();
     let folder = tempfile::tempdir().unwrap();
     let save = folder.path().join("save").to_str().unwrap().to_owned();
     let txn = folder.path().join("txn.yaml").to_str().unwrap().to_owned();
     let steps = "then:\n  - put: {key: /a/1, value: t, prev: true}\n  - get: {key: /a/1}\n  - delete: {key: /a/2, prev: true}\n";
     std::fs::write(&txn, steps).unwrap();
+    let checks = folder.path().join("checks.yaml").to_str().unwrap().to_owned();
+    let check_file = "checks:\n  - {name: a, voters: 1, learners: 1}\n  - {name: b, key: /a/1, value: x}\n  - {name: c, certificate-days: 1}\n";
+    std::fs::write(&checks, check_file).unwrap();
     let metadata = &["gc", "metadata", "/m/", "--schema", "containerd"][..];
     for args in [
         &["get", "/a/1", "/leased"][..],
@@ -119,6 +261,8 @@ fn every_field_is_in_the_manual_and_has_one_type() {
         &["status", "--quorum"],
         &["status", "--revision"],
         &["status", "--diagnose"],
+        &["check", &checks],
+        &["check", &checks, "--explain"],
         &["config"],
         &["version"],
         &["allocate", "get", "k8s:app=web;"],
@@ -142,13 +286,17 @@ fn every_field_is_in_the_manual_and_has_one_type() {
         &[metadata, &["--apply", "--yes", "--grace", "1ms", "--roots-complete", "--ignore-unparsed"]].concat(),
     ] {
         let run = json_of(&etcd, args);
-        let found = objects(&run);
+        let found = lines(&run);
         assert!(!found.is_empty(), "{args:?}: {run:?}");
-        found.iter().for_each(|object| fields.add(object, &args.join(" ")));
+        found.iter().for_each(|(_, object)| fields.add(object, &args.join(" ")));
+        if let Some(spec) = verb(&args[..1]).or_else(|| verb(&args[..2.min(args.len())])) {
+            printed.extend(found.into_iter().map(|(stream, value)| (spec, stream, value)));
+        }
     }
+    check_schemas(&printed);
     lock.signal(Signal::SIGTERM);
     let _ended = lock.wait();
-    let manual = kvadm::cli::manual::JSON;
+    let manual = kvadm::cli::manual::json();
     let words: BTreeSet<&str> = manual.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let unknown: Vec<_> = fields.0.iter().filter(|(name, _)| !words.contains(name.as_str())).collect();
     assert!(unknown.is_empty(), "not in kvadm-json(7): {unknown:?}");
@@ -168,6 +316,9 @@ fn a_failed_condition_is_a_field_with_the_present_state() {
     let record = json_of(etcd, &["get", &key]).ok().json();
     let revision = record["mod_revision"].clone();
     let present = json!([key, revision, "now"]);
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("records").to_str().unwrap().to_owned();
+    std::fs::write(&records, json!({"key": key, "value": "another"}).to_string() + "\n").unwrap();
     for (args, condition, state) in [
         (&["put", &key, "x", "--create"][..], "exists", &present),
         (&["put", &key, "x", "--if-rev", "1"], "revision", &present),
@@ -180,11 +331,16 @@ fn a_failed_condition_is_a_field_with_the_present_state() {
         (&["delete", &key, "--if-value", "old", "--dry-run"], "value", &present),
         (&["put", &key, "x", "--if-locked=/none@7"], "lock", &json!(["/none", null, null])),
         (&["get", &key, "--if-locked=/none@7"], "lock", &json!(["/none", null, null])),
+        (&["put", "--from", &records, "--create"], "exists", &json!([key, null, null])),
     ] {
         let run = json_of(etcd, args);
-        let error = run.code(5).out_empty().err_json();
-        assert_eq!(error["condition"], condition, "{args:?}: {error}");
-        assert_eq!(json!([error["key"], error["mod_revision"], error["value"]]), *state, "{args:?}: {error}");
+        let error = run.code(5).err_json();
+        // A load prints its numbers as well.
+        assert_eq!(run.stdout.is_empty(), !args.contains(&"--from"), "{args:?}");
+        let failed = &error["condition"];
+        assert_eq!(failed["kind"], condition, "{args:?}: {error}");
+        assert_eq!(json!([failed["key"], failed["mod_revision"], failed["value"]]), *state, "{args:?}: {error}");
+        assert!(error.get("key").is_none(), "{error}");
         assert_eq!(error["exit_code"], 5, "{error}");
     }
     // Other failures have no condition.
@@ -205,6 +361,11 @@ fn a_dry_run_of_a_put_is_machine_readable() {
     let same = dry(&["--if-different"]).ok().json();
     assert_eq!((&same["outcome"], &same["dry_run"]), (&json!("unchanged"), &json!(true)));
     kvadm(etcd, &["put", &key, "x", "--dry-run"]).run().ok().out_empty().err_has("would be written");
+    let load = kvadm(etcd, &["put", "--from", "-", "--dry-run", "-o", "json"]);
+    let load = load.stdin(json!({"key": key, "value": "y"}).to_string() + "\n").run().ok().json();
+    let expected = json!({"would_write": 1, "unchanged": 0, "exists": 0, "unknown": 0, "leases": 0, "dry_run": true});
+    assert_eq!(load, expected);
+    kvadm(etcd, &["get", &key]).run().ok().out("x\n");
 }
 
 /// No dry run of a verb is silent in JSON, and none changes anything.
@@ -274,7 +435,8 @@ fn a_dry_run_of_a_deletion_says_what_it_would_delete() {
         let args = [args, &["--dry-run"]].concat();
         kvadm(etcd, &args).run().ok().out("1\n").err_has(&said);
         let run = json_of(etcd, &args);
-        assert_eq!(run.ok().err_empty().json()["would_delete"], 1);
+        let answer = run.ok().err_empty().json();
+        assert_eq!((&answer["would_delete"], &answer["dry_run"]), (&json!(1), &json!(true)));
     }
     kvadm(etcd, &["get", &key]).run().ok();
 }
@@ -300,8 +462,9 @@ fn a_verbose_listing_tells_its_revision() {
     let put = json_of(etcd, &["put", &format!("{at}b"), "x"]).ok().json()["mod_revision"].to_string();
     for more in [&[][..], &["--sort", "mod"], &["--depth", "1"], &["--tree"], &["--du"]] {
         let args = [&["list", &at, "-v", "--rev", &put], more].concat();
+        kvadm(etcd, &args).run().ok().err_has(&format!("info: listed 2 keys at revision {put}\n"));
         let run = json_of(etcd, &args);
-        run.ok().err_has(&format!("info: listed 2 keys at revision {put}\n"));
+        run.ok().err_has(&format!("{{\"count\":2,\"revision\":{put}}}\n")).err_lacks("info: listed");
         assert!(!kvadm(etcd, &["list", &at]).run().ok().stderr_text().contains("revision"));
     }
 }

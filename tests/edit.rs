@@ -422,7 +422,7 @@ fn binary_values_are_refused_and_any_text_survives() {
     desk.nothing("a\r\n\tB\r\nc");
     let large = "0123456789abcde\n".repeat(1 << 16);
     let desk = Desk::new(&large);
-    desk.edit("sed -i '1s/0/x/'", &[]).run().ok().err_has("large values differ: 1048576 bytes -> 1048576 bytes");
+    desk.edit("sed -i '1s/0/x/'", &[]).run().ok().err_has("large values differ: 1,048,576 bytes -> 1,048,576 bytes");
     desk.nothing(&large.replacen('0', "x", 1));
     // etcd's limit for a request.
     let run = desk.edit(&desk.script("cat \"$1\" \"$1\" > more; mv more \"$1\""), &[]).run();

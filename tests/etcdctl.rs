@@ -106,7 +106,6 @@ const MISSING: &[(&str, &str)] = &[
     ("user add u", "no 'user add' yet: use etcdctl"),
     ("role list", "no 'role list' yet: use etcdctl"),
     ("auth enable", "no 'auth enable' yet: use etcdctl"),
-    ("check perf", "no 'check perf' yet: use etcdctl"),
     ("downgrade validate 3.5", "no 'downgrade validate' yet: use etcdctl"),
 ];
 

@@ -61,7 +61,7 @@ fn a_plan_is_a_file_to_read_and_only_what_all_agree_on_goes() {
     since().run().code(1).out_has(&keys[2]).out_lacks(&keys[0]).out_lacks(&keys[1]).out_lacks(&late);
     since().args(["--apply", "--dry-run"]).run().code(1).out_has("garbage").out_has(&keys[2]);
     assert_eq!(left(etcd, &prefix).len(), 4);
-    since().arg("--apply").run().code(2).err_has("remove 1 of 4 lock keys").err_has("--yes");
+    since().arg("--apply").run().code(2).err_has("Remove 1 of 4 lock keys").err_has("--yes");
     since()
         .args(["--apply", "--yes"])
         .run()
@@ -274,7 +274,9 @@ fn a_signal_ends_between_two_removals() {
     running.signal(Signal::SIGTERM);
     let run = running.wait();
     run.signal(Signal::SIGTERM);
-    let said = run.err_json();
+    let lines: Vec<Value> = run.stderr_text().lines().map(json).collect();
+    let [said, error] = lines.as_slice() else { panic!("a summary and the error of a one-shot command: {run:?}") };
+    assert_eq!((&error["error"], &error["exit_code"]), (&"interrupted".into(), &143.into()));
     let removed = said["removed"].as_u64().unwrap();
     assert!((1..100).contains(&removed), "{said}");
     assert_eq!(left(&etcd, "/l/").len() as u64, 100 - removed, "what it says is what it did");
@@ -342,7 +344,8 @@ fn on_a_terminal_it_asks() {
     };
     answered("n\n")
         .code(5)
-        .out_has("1 of 1 lock key is garbage; scan again in 20ms and remove those that still are?")
+        .out_has("Found 1 candidate among 1 lock key\r\n")
+        .out_has("Scan again in 20ms and remove the candidate if it is still garbage? [y/N] ")
         .out_has("not confirmed");
     assert_eq!(left(etcd, &prefix), keys);
     answered("y\n").ok().out_has("removed");
@@ -357,14 +360,14 @@ fn the_candidates_are_shown_before_the_question() {
     let mut asked = gc(etcd, &prefix).args(["--apply", "--grace", "20ms", "--max-percent", "100"]).pty().spawn();
     asked.wait_for_stdout("[y/N]", SOON);
     let shown = String::from_utf8_lossy(&asked.stdout()).into_owned();
-    let question = shown.find("25 of 25 lock keys are garbage").unwrap();
+    let question = shown.find("Found 25 candidates among 25 lock keys").unwrap();
     for key in &keys[..20] {
         assert!(
             shown.find(&format!("  {key}: no lease will remove it")).is_some_and(|at| at < question),
             "{key} in {shown}"
         );
     }
-    assert!(!shown.contains(&keys[20]) && shown.contains("  and 5 more"), "{shown}");
+    assert!(!shown.contains(&keys[20]) && shown.contains("  … and 5 more\r\n"), "{shown}");
     asked.write("n\n");
     asked.wait().code(5).out_has("not confirmed");
     assert_eq!(left(etcd, &prefix).len(), 25);

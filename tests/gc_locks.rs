@@ -204,7 +204,7 @@ fn many_go_in_few_requests() {
     all.code(5).err_has("1000 of 1000 would be removed, more than --max-percent 50").err_has("nothing was removed");
     assert_eq!(keys(&etcd, "/l/").len(), 1000);
     let run = apply(&etcd, "/l/").args(["--max-percent", "100", "-vv"]).run();
-    run.ok().err_has("1000 removed");
+    run.ok().err_has("1,000 removed");
     assert_eq!(run.stderr_text().matches("trace: gc lock ").count(), 25);
     assert_eq!(keys(&etcd, "/l/"), [""; 0]);
 }

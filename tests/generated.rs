@@ -7,24 +7,41 @@ use std::{env, fs};
 
 use clap::ValueEnum;
 use clap_mangen::roff::{Roff, bold, roman};
-use kvadm::cli::manual::{CONFIG, JSON, KVADM, SCHEMA, forms, sections};
+use kvadm::cli::manual::{self, CHECK, CONFIG, KVADM, SCHEMA, forms, sections};
 use kvadm::commands::completions::Shell;
+use kvadm::output::contract;
 
 const SOURCE: &str = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
 /// Name, section, title, text, and the other pages that the page names.
-type ManPage = (&'static str, &'static str, &'static str, &'static str, &'static str);
+type ManPage = (&'static str, &'static str, &'static str, String, &'static str);
+
 /// Pages that belong to no verb.
-const PAGES: [ManPage; 3] = [
-    (
-        "kvadm-config",
-        "5",
-        "configuration file and environment of kvadm",
-        CONFIG,
-        "kvadm(1), kvadm-config(1), kvadm-json(7)",
-    ),
-    ("kvadm-json", "7", "fields of kvadm's JSON and YAML output", JSON, "kvadm(1), kvadm-config(5)"),
-    ("kvadm-schema", "7", "schemas of metadata trees, for kvadm gc metadata", SCHEMA, "kvadm(1), kvadm-gc-metadata(1)"),
-];
+fn pages() -> [ManPage; 4] {
+    [
+        (
+            "kvadm-check",
+            "5",
+            "files with smoke checks, for kvadm check",
+            CHECK.to_owned(),
+            "kvadm(1), kvadm-check(1), kvadm-json(7)",
+        ),
+        (
+            "kvadm-config",
+            "5",
+            "configuration file and environment of kvadm",
+            CONFIG.to_owned(),
+            "kvadm(1), kvadm-config(1), kvadm-json(7)",
+        ),
+        ("kvadm-json", "7", "fields of kvadm's JSON and YAML output", manual::json(), "kvadm(1), kvadm-config(5)"),
+        (
+            "kvadm-schema",
+            "7",
+            "schemas of metadata trees, for kvadm gc metadata",
+            SCHEMA.to_owned(),
+            "kvadm(1), kvadm-gc-metadata(1)",
+        ),
+    ]
+}
 /// The columns of text that a page of 80 columns leaves between its margins.
 const TEXT_WIDTH: usize = 72;
 /// The widest column of terms in a list.
@@ -43,11 +60,15 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     let mut built = without_global_options(root);
     built.build();
     verb_pages(&mut files, "kvadm", &built);
-    for (name, section, title, text, see_also) in PAGES {
+    for verb in contract::VERBS {
+        let schema = serde_json::to_string_pretty(&contract::json_schema(verb)).unwrap() + "\n";
+        files.insert(PathBuf::from(format!("docs/json-schema/{}.json", verb.name())), schema.into());
+    }
+    for (name, section, title, text, see_also) in pages() {
         let mut roff = Roff::new();
         roff.control("TH", [name, section, "", SOURCE, "kvadm"]);
         roff.control("SH", ["NAME"]).text([roman(format!("{name} - {title}"))]);
-        add_sections(text, &mut roff);
+        add_sections(&text, &mut roff);
         see(see_also, &mut roff);
         files.insert(PathBuf::from(format!("man/{name}.{section}")), finished(roff.to_roff().as_bytes()));
     }
@@ -69,6 +90,9 @@ fn verb_pages(files: &mut BTreeMap<PathBuf, Vec<u8>>, name: &str, command: &clap
         }
         related.extend(nested);
         related.extend(["kvadm-config(5)".to_owned(), "kvadm-json(7)".to_owned()]);
+        if page_name == "kvadm-check" {
+            related.push("kvadm-check(5)".to_owned());
+        }
         if page_name == "kvadm-gc-metadata" {
             related.push("kvadm-schema(7)".to_owned());
         }
@@ -88,7 +112,7 @@ fn root_page(root: &clap::Command) -> Vec<u8> {
     built.build();
     let verbs = built.get_subcommands().filter(|verb| !verb.is_hide_set());
     let mut related: Vec<String> = verbs.map(|verb| format!("kvadm-{}(1)", verb.get_name())).collect();
-    related.extend(["kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
+    related.extend(["kvadm-check(5)", "kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
     verb_page(&built, |roff| {
         add_sections(KVADM, roff);
         see(&related.join(", "), roff);
@@ -176,26 +200,38 @@ fn see(pages: &str, roff: &mut Roff) {
 }
 
 /// Sections of the manual, in the markup that `kvadm::cli::manual` describes.
-fn add_sections(page: &'static str, roff: &mut Roff) {
+fn add_sections(page: &str, roff: &mut Roff) {
     for (heading, text) in sections(page) {
         roff.control("SH", [heading]);
         if heading == "EXAMPLE" {
             roff.control("nf", []).text([roman(text)]).control("fi", []);
             continue;
         }
-        for (index, block) in text.trim_start_matches('\n').split("\n\n").enumerate() {
-            add_block(block, index == 0, roff);
+        let mut parts =
+            format!("\n{}", text.trim_start_matches('\n')).split("\n== ").map(str::to_owned).collect::<Vec<_>>();
+        let before = parts.remove(0);
+        for (index, block) in
+            before.trim_start_matches('\n').split("\n\n").filter(|block| !block.is_empty()).enumerate()
+        {
+            add_block(block, index == 0, false, roff);
+        }
+        for part in &parts {
+            let (title, text) = part.split_once('\n').unwrap_or((part, ""));
+            roff.control("SS", [title]);
+            for (index, block) in text.trim_end().split("\n\n").filter(|block| !block.is_empty()).enumerate() {
+                add_block(block, index == 0, true, roff);
+            }
         }
     }
 }
 
-fn add_block(block: &str, first: bool, roff: &mut Roff) {
+fn add_block(block: &str, first: bool, close: bool, roff: &mut Roff) {
     if block.starts_with("    ") {
         roff.control("PP", []).control("RS", ["4"]).control("nf", []);
         let lines: Vec<&str> = block.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
         roff.text([roman(lines.join("\n"))]).control("fi", []).control("RE", []);
     } else if block.starts_with("  ") {
-        add_terms(block, roff);
+        add_terms(block, close, roff);
     } else if block.starts_with("- ") {
         for point in points(block) {
             roff.control("IP", ["\\(bu", "3"]).text([roman(point)]);
@@ -221,7 +257,7 @@ fn points(block: &str) -> Vec<String> {
 }
 
 /// A list of terms: `  term  what it means`, continued on lines that are indented further.
-fn add_terms(block: &str, roff: &mut Roff) {
+fn add_terms(block: &str, close: bool, roff: &mut Roff) {
     let mut terms: Vec<(String, String)> = Vec::new();
     for line in block.lines() {
         let text = line.strip_prefix("  ").unwrap_or(line);
@@ -240,7 +276,8 @@ fn add_terms(block: &str, roff: &mut Roff) {
     }
     let widths = terms.iter().map(|(term, _)| term.chars().count() + 2);
     let width = widths.filter(|width| *width <= TERM_WIDTH).max().unwrap_or(8).to_string();
-    let compact = terms.iter().all(|(term, meaning)| term.chars().count() < TERM_WIDTH && meaning.chars().count() < 56);
+    let compact =
+        close || terms.iter().all(|(term, meaning)| term.chars().count() < TERM_WIDTH && meaning.chars().count() < 56);
     if compact {
         roff.control("PP", []).control("PD", ["0"]);
     }
@@ -301,7 +338,7 @@ fn man_pages_and_completions_are_in_step() {
             wrong.push(path.display().to_string());
         }
     }
-    for folder in ["man", "completions"] {
+    for folder in ["man", "completions", "docs/json-schema"] {
         for entry in fs::read_dir(root.join(folder)).into_iter().flatten() {
             let path = Path::new(folder).join(entry.unwrap().file_name());
             if !generated.contains_key(&path) {
@@ -354,7 +391,7 @@ fn every_verb_s_help_opens_with_a_sentence_and_shows_examples() {
         assert!(about.len() > 20 && !about.contains('\n'), "{name}: {about}");
         let after = verb.get_after_long_help().or(verb.get_after_help()).map(ToString::to_string).unwrap_or_default();
         let examples = after.lines().filter(|line| line.starts_with("  ") && line.contains("kvadm")).count();
-        assert!(after.starts_with("Examples:\n") && (2..=5).contains(&examples), "{name}: {after}");
+        assert!(after.starts_with("Examples:\n") && (2..=6).contains(&examples), "{name}: {after}");
         for option in verb.get_arguments() {
             assert!(option.get_help().is_some(), "{name}: {} has no help", option.get_id());
         }

@@ -286,7 +286,7 @@ fn a_terminal_has_a_size_and_takes_answers() {
 
 #[test]
 fn a_terminal_is_handed_on_to_nobody_else() {
-    let (_master, slave) = pseudo_terminal().unwrap();
+    let (_master, slave) = pseudo_terminal(80).unwrap();
     let slave = std::fs::read_link(format!("/proc/self/fd/{}", slave.as_raw_fd())).unwrap();
     let slave = format!("-> {}", slave.display());
     let held = sh("ls -l /proc/$$/fd").run().ok().out_lacks("ptmx").stdout_text();

@@ -549,3 +549,20 @@ fn an_error_says_which_form_is_expected_and_repeats_no_value() {
         }
     }
 }
+
+/// A rule of a check looks into the object, wherever its message is known.
+#[test]
+fn a_check_looks_into_objects() {
+    let registry = Registry::typed();
+    registry.load("/registry/pods/shop/web-0", fixture("pod.pb"));
+    registry.load("/registry/leases/node-1", fixture("lease.pb"));
+    let checks = "checks:
+  - {name: pod, key: /registry/pods/shop/web-0, json: {path: /kind, equals: Pod}}
+  - {name: name, prefix: /registry/pods/, each-json: {path: /metadata/name, matches: '^web-'}}
+  - {name: lease, key: /registry/leases/node-1, changed-within: {within: 1s, path: /spec/renewTime}}
+";
+    let run = registry.kvadm(&["check", "-"]).stdin(checks).run();
+    run.code(1).out_has("pod\tpass").out_has("name\tpass").out_has("lease\tfail").out_has(" ago)");
+    let bytes = registry.kvadm(&["check", "-", "--no-proto", "--only", "pod"]).stdin(checks).run();
+    bytes.code(1).out_has("the value is not JSON: k8s");
+}

@@ -107,6 +107,10 @@ fn too_little_memory_for_a_thread_is_named_and_is_no_panic() {
     let mut seen = [0, 0];
     for mib in 24..=64 {
         let run = Kvadm::new().ulimit(format!("-v {}", mib << 10)).endpoint("127.0.0.1:1").args(["get", "/a"]).run();
+        // Rust's runtime prepares the main thread before it calls kvadm, and panics if there is no memory for that.
+        if run.stderr_text().contains("failed to allocate an alternative stack") {
+            continue;
+        }
         run.err_lacks("panicked");
         match run.code {
             Some(3) => seen[1] += 1,

@@ -242,7 +242,8 @@ fn a_lock_lost_under_a_listing_ends_it() {
     assert_eq!(status.code(), Some(5), "{stderr}");
     let lines = all.iter().filter(|byte| **byte == b'\n').count();
     assert!(all.ends_with(b"\n") && lines < 19_000, "{lines} lines");
-    assert!(stderr.contains(&format!("incomplete: it ended after {lines} keys")), "{stderr}, {lines} lines");
+    let listed = kvadm::plural::counted(lines, "key");
+    assert!(stderr.contains(&format!("incomplete: it ended after {listed}")), "{stderr}, {lines} lines");
 }
 
 /// A slow reader holds a listing up; meanwhile every key is written anew and the listing's revision compacted.

@@ -118,7 +118,7 @@ fn a_holder_that_names_no_owner_is_shown_by_its_lease() {
     let waiter = lock(etcd, &name).args(["--", "true"]).spawn();
     eventually("both", SOON, || list(etcd, &name).len() == 2);
     let lease = list(etcd, &name)[0]["lease"].as_str().unwrap().to_owned();
-    waiter.wait_for_stderr(&format!("note: waiting for {name}: held by {lease}\n"), SOON);
+    waiter.wait_for_stderr(&format!("note: waiting for {name}: held by {lease}; place 2 in the queue\n"), SOON);
     holder.signal(Signal::SIGINT);
     holder.wait().ok();
     waiter.wait().ok();

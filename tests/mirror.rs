@@ -344,8 +344,8 @@ fn what_was_there_is_changed_and_deleted_with_consent_only() {
     Kvadm::new().endpoint(&destination).args(["put", "/app/a", "1", "--ttl", "60s"]).run().ok();
     let before = state(&destination, "/", "");
     let run = once(&source, &destination, &["/app/"]);
-    run.code(2).err_has("~ /app/a\n~ /app/b\n- /app/c\n");
-    run.err_has("change 2 and delete 1 of 3 keys with prefix /app/, and create 0: cannot ask for confirmation");
+    run.code(2).err_has("  ~ /app/a\n  ~ /app/b\n  - /app/c\n");
+    run.err_has("Change 2 and delete 1 of 3 keys with prefix /app/, and create 0: cannot ask for confirmation");
     let run = once(&source, &destination, &["/app/", "--dry-run", "-o", "json"]);
     let row = run.ok().json();
     assert_eq!(

@@ -163,6 +163,9 @@ const VERBS: &[&[&str]] = &[
     &["status"],
     &["status", "-o", "json"],
     &["status", "--diagnose"],
+    &["check", "docs/checks/application.yaml", "-o", "json"],
+    &["check", "docs/checks/cilium.yaml"],
+    &["check", "docs/checks/kubernetes.yaml", "--report", "junit"],
 ];
 
 #[test]

@@ -77,10 +77,10 @@ fn a_prefix_as_it_was() {
     assert_eq!(dry[2]["event"], "deleted");
     // It asks, naming what it does.
     let asked = restore(&[&p, "--source", &then]);
-    asked.code(2).out_empty().err_has(&format!("note:   change {p}b\nnote:   create {p}c\nnote:   delete {p}new\n"));
+    asked.code(2).out_empty().err_has(&format!("  change {p}b\n  create {p}c\n  delete {p}new\n"));
     let revision = then.strip_prefix("rev:").unwrap();
     asked.err_has(&format!(
-        "error: restore {p} to this store at revision {revision}, which reverts everybody's changes since: delete 1 key, \
+        "error: Restore {p} to this store at revision {revision}, which reverts everybody's changes since: delete 1 key, \
          create 1 key, change 1 key: cannot ask for confirmation without a terminal"
     ));
     assert_eq!(state(shared(), &p), changed);
@@ -98,9 +98,13 @@ fn a_prefix_as_it_was() {
     put(&key("b"), "B");
     put(&key("new"), "new");
     delete(&key("c"));
+    let written = shared().held(key("new")).unwrap().modified;
     let run = restore(&[&p, "--source", &then, "--yes", "--only", "created,modified", "-o", "json"]);
+    let mut answer = run.ok().json();
+    let revision = answer.as_object_mut().unwrap().remove("revision").and_then(|revision| revision.as_i64());
+    assert!(revision.is_some_and(|revision| revision >= written), "the revision of the comparison: {revision:?}");
     assert_eq!(
-        run.ok().json(),
+        answer,
         json!({"created": 1, "modified": 1, "deleted": 0, "unchanged": 3, "conflicts": 0, "unknown": 0})
     );
     assert_eq!(run.stderr_text(), "note: left by --only: 1 difference\n");
@@ -139,7 +143,7 @@ fn a_restore_is_taken_back() {
     dry.ok().err_has("would delete 1 key, create 1 key, change 1 key");
     restore(&["--apply-plan", &file("one")])
         .code(2)
-        .err_has("error: take the restore of 2")
+        .err_has("error: Take the restore of 2")
         .err_has(" back: delete 1 key");
     restore(&["--apply-plan", &file("one"), "--yes", "--undo", &file("two")]).ok();
     assert_eq!(state(shared(), &p), changed);

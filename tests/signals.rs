@@ -300,3 +300,33 @@ fn while_nobody_reads_the_output() {
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGTERM as i32));
     assert!(sent.elapsed() < QUICK);
 }
+
+/// What runs until a signal comes ends by it without an error; a mirror notes where it stopped.
+#[test]
+fn what_runs_until_stopped_ends_without_an_error() {
+    let at = unique_prefix();
+    let (etcd, other) = (Etcd::start(), Etcd::start());
+    let plain = |args: &[&str]| Kvadm::new().endpoint(&etcd).args(args).run().ok().stdout_text();
+    plain(&["put", &format!("{at}a"), "x"]);
+    plain(&["lease", "grant", "--ttl", "1000s", "--id", "5e"]);
+    let lock = format!("{at}lock");
+    let source = etcd.endpoint();
+    let context = Kvadm::new().config_file("src.yaml", format!("endpoints: [\"{source}\"]\n"));
+    let mirror = ["mirror", &at, "--source", "context:src", "-o", "json"];
+    let mirror = context.endpoint(&other).args(mirror).spawn();
+    let long: [&[&str]; 8] = [
+        &["watch", &at, "--list"],
+        &["allocate", "watch", "--list"],
+        &["status", "--watch"],
+        &["lock", &lock],
+        &["allocate", "hold", "held;", "--node", "n"],
+        &["compact", "--every", "50ms"],
+        &["lease", "renew", "5e", "--every", "20s"],
+        &["gc", "ids", "--every", "20s", "--yes"],
+    ];
+    let spawn = |args: &&[&str]| Kvadm::new().endpoint(&etcd).args(*args).args(["-o", "json"]).spawn();
+    for mut running in long.iter().map(spawn).chain([mirror]) {
+        assert!(running.next_line().is_some());
+        ends_by(running, Signal::SIGINT).err_lacks("error");
+    }
+}

@@ -12,7 +12,7 @@ use std::{env, fs};
 use tempfile::TempDir;
 
 use super::support::{Endpoints, Etcd, Kvadm, Run};
-use super::{snapshots_errors, snapshots_tables, snapshots_usage};
+use super::{screens_redrawn, snapshots_errors, snapshots_screens, snapshots_tables, snapshots_usage};
 
 /// As wide as the help gets: it is the same on wider terminals.
 const COLUMNS: &str = "100";
@@ -46,7 +46,7 @@ pub(super) struct Call {
     envs: Vec<(String, String)>,
     files: Vec<(String, String)>,
     stdin: String,
-    terminal: bool,
+    terminal: Option<u16>,
 }
 
 /// `kvadm ARGS`.
@@ -74,8 +74,13 @@ impl Call {
     }
 
     /// On a terminal of 80 columns; without it there is none, and a table takes 160.
-    pub(super) fn terminal(mut self) -> Self {
-        self.terminal = true;
+    pub(super) fn terminal(self) -> Self {
+        self.terminal_of(80)
+    }
+
+    /// On a terminal of this many columns.
+    pub(super) fn terminal_of(mut self, columns: u16) -> Self {
+        self.terminal = Some(columns);
         self
     }
 
@@ -162,10 +167,10 @@ impl Page {
         for (name, text) in &call.files {
             section(&mut shown, &format!("{name}:"), text);
         }
-        section(&mut shown, if call.terminal { "typed:" } else { "stdin:" }, &call.stdin);
+        section(&mut shown, if call.terminal.is_some() { "typed:" } else { "stdin:" }, &call.stdin);
         let exit = run.code.map_or_else(|| format!("signal {:?}", run.signal), |code| code.to_string());
         shown += &format!("exit: {exit}\n");
-        let out = if call.terminal { "terminal:" } else { "stdout:" };
+        let out = if call.terminal.is_some() { "terminal:" } else { "stdout:" };
         section(&mut shown, out, &mask(run.stdout_text().replace("\r\n", "\n")));
         // Some versions of etcd have defects in their defragmentation, which kvadm warns of.
         let other = |line: &&str| !(line.contains(" runs etcd ") && line.contains(" has the fix"));
@@ -180,6 +185,14 @@ impl Page {
         MOVING.iter().fold(text, |text, (behind, by)| without_numbers(&text, behind, by))
     }
 
+    /// Shows the lines of a terminal.
+    pub(super) fn show_screen(&mut self, title: &str, lines: &[String]) {
+        let mut shown = String::new();
+        section(&mut shown, title, &(lines.join("\n") + "\n"));
+        self.text += &self.without_hidden(&shown);
+        self.text += "\n";
+    }
+
     /// The page has to be that of the snapshot.
     #[track_caller]
     pub(super) fn hold(self, name: &str) {
@@ -188,10 +201,8 @@ impl Page {
 }
 
 fn run(kvadm: Kvadm, call: &Call) -> Run {
-    if !call.terminal {
-        return kvadm.stdin(&call.stdin).run();
-    }
-    let mut running = kvadm.env("NO_COLOR", "1").pty().spawn();
+    let Some(columns) = call.terminal else { return kvadm.stdin(&call.stdin).run() };
+    let mut running = kvadm.env("NO_COLOR", "1").pty_of(columns).spawn();
     if !call.stdin.is_empty() {
         // Typed before it asks, it would be shown before the question.
         running.wait_for_stdout("[y/N] ", Duration::from_secs(30));
@@ -294,7 +305,13 @@ fn help_pages() {
 #[test]
 fn no_snapshot_is_left_over() {
     let names = verbs().into_iter().map(|verb| help_name(&verb));
-    let areas = [snapshots_errors::NAMES, snapshots_tables::NAMES, snapshots_usage::NAMES];
+    let areas = [
+        screens_redrawn::NAMES,
+        snapshots_errors::NAMES,
+        snapshots_screens::NAMES,
+        snapshots_tables::NAMES,
+        snapshots_usage::NAMES,
+    ];
     let areas = areas.into_iter().flatten().map(|name| (*name).to_owned());
     let used: BTreeSet<String> = names.chain(areas).map(|name| format!("{name}.snap")).collect();
     let bless = env::var_os("KVADM_BLESS").is_some_and(|value| !value.is_empty());

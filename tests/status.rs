@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::failover::{cluster, heal};
 use super::support::process::free_port;
+use super::support::screen::shown;
 use super::support::{Certs, Cluster, Etcd, Kvadm, Proxy, Run, binary, eventually, shared};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -286,6 +287,51 @@ fn watching_goes_on_while_the_server_is_away() {
     });
     watching.signal(Signal::SIGTERM);
     watching.wait().signal(Signal::SIGTERM);
+}
+
+/// The member is away in one round and back in a later one: nothing of the longer round remains.
+#[test]
+fn on_a_terminal_watching_redraws_in_place_with_its_errors() {
+    let mut etcd = Etcd::start();
+    let running = Kvadm::new().endpoint(&etcd).args(["status", "--watch=200ms"]).pty().spawn();
+    running.wait_for_stdout("\x1b[32mhealthy", SOON);
+    etcd.kill();
+    let error = || shown(&running.stdout(), 24, 80).iter().any(|line| line.contains("connection refused"));
+    eventually("the error on the screen", SOON, error);
+    let lines = shown(&running.stdout(), 24, 80);
+    assert!(lines[0].ends_with("  unreachable") && lines[0].contains('T'), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("hint: ")), "{lines:#?}");
+    etcd.restart();
+    eventually("a healthy round", SOON, || shown(&running.stdout(), 24, 80)[0].ends_with("  healthy"));
+    let lines = shown(&running.stdout(), 24, 80);
+    assert!(!lines.iter().any(|line| line.contains("refused") || line.contains("hint")), "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("ENDPOINT")).count(), 1, "{lines:#?}");
+    running.signal(Signal::SIGINT);
+    let run = running.wait();
+    run.signal(Signal::SIGINT).out_lacks("\x1b[?").out_lacks("interrupted");
+}
+
+#[test]
+fn an_alarm_stands_out_while_watching() {
+    let etcd = full();
+    let running = Kvadm::new().endpoint(&etcd).args(["status", "--watch=10s"]).pty().spawn();
+    running.wait_for_stdout("NOSPACE", SOON);
+    running.wait_for_stdout("warning:", SOON);
+    let lines = shown(&running.stdout(), 24, 80);
+    assert!(lines[0].ends_with("  degraded"), "{lines:#?}");
+    running.wait_for_stdout("\x1b[31mNOSPACE", SOON);
+}
+
+#[test]
+fn followers_tell_how_far_they_are_behind_the_leader() {
+    let cluster = cluster();
+    let run = Kvadm::new().endpoint(&*cluster).args(["status", "-o", "json"]).run();
+    let said = run.ok().json();
+    for member in said["members"].as_array().unwrap() {
+        assert_eq!(member["lag"].is_u64(), member["role"] == "follower", "{member}");
+    }
+    Kvadm::new().endpoint(&*cluster).args(["status", "-o", "table"]).run().ok().out_has("LAG");
+    status(shared(), &["-o", "table"]).ok().out_lacks("LAG");
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_watched_status_redraws_in_place_and_tells_the_time() {
     let etcd = shared();
     let watching = || kvadm(etcd, ["status", "--watch=100ms", "--no-progress"]).timeout(SOON);
     let mut run = watching().pty().spawn();
-    let home = "\u{1b}[H\u{1b}[J";
+    let home = "\u{1b}[H";
     eventually("three rounds", SOON, || String::from_utf8_lossy(&run.stdout()).matches(home).count() >= 3);
     run.write([3]);
     let run = run.wait();
@@ -145,7 +145,10 @@ fn a_watched_status_redraws_in_place_and_tells_the_time() {
     let rounds: Vec<&str> = text.split(home).skip(1).collect();
     for round in &rounds[..2] {
         let title = round.lines().next().unwrap();
+        // Each line is cleared behind its end, and at last all lines below.
         let (time, health) = title.split_once("  ").unwrap();
+        let health = health.strip_suffix("\u{1b}[K").unwrap();
+        assert!(round.ends_with("\u{1b}[J"), "{round:?}");
         assert!(time.len() == 20 && time.starts_with("20") && time.ends_with('Z'), "{title}");
         assert_eq!((health, round.matches("ENDPOINT").count()), ("healthy", 1), "{round}");
     }
@@ -240,8 +243,8 @@ fn a_bar_shows_the_progress_and_never_tears_the_listing() {
     std::fs::write(&some, lines.split_inclusive('\n').take(3000).collect::<String>()).unwrap();
     let slowly = || kvadm(&etcd, ["put", "--from", &some, "--qps", "40"]).pty();
     let run = slowly().run();
-    // Numbers have no separators here, like everywhere else.
-    run.ok().out_has("eta").out_has("\u{1b}[2K").out_has("/3000 ").out_lacks("3,000");
+    // Counts are grouped here, like everywhere on a terminal.
+    run.ok().out_has("eta").out_has("\u{1b}[2K").out_has("/3,000 ").out_lacks("3000");
     assert!(!screen(&run.stdout).iter().any(|line| line.contains("eta")), "the bar goes away");
     slowly().args(["--no-progress"]).run().ok().out_lacks("eta");
     slowly().env("TERM", "dumb").run().ok().out_lacks("eta").out_lacks("\u{1b}");

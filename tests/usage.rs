@@ -196,7 +196,8 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         let below: Vec<_> = verbs.flat_map(|verb| leaves(verb, &format!("{path} {}", verb.get_name()))).collect();
         if below.is_empty() {
             let takes = |name| command.get_arguments().any(|arg| arg.get_long() == Some(name) && !arg.is_hide_set());
-            assert_eq!(takes("yes"), takes("dry-run"), "{path}");
+            // What 'check' and 'status' write is their own and is removed: there is nothing to confirm.
+            assert!(takes("yes") == takes("dry-run") || [" check", " status"].contains(&path), "{path}");
             return vec![(path.trim_start().to_owned(), takes("yes"))];
         }
         below
@@ -215,6 +216,8 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         "allocate list",
         "allocate watch",
         "status",
+        "top",
+        "check",
         "snapshot verify",
         "config",
         "completions",

@@ -405,7 +405,8 @@ fn on_a_terminal_events_show_at_once() {
     let running = kvadm().args(["watch", &p, "--list"]).pty().spawn();
     running.wait_for_stdout("list-done", SOON);
     let shown = String::from_utf8(running.stdout()).unwrap();
-    assert_eq!(shown, format!("created\t{p}a\t\\x1b[31mred\r\nlist-done\r\n"));
+    let key = format!("{p}a");
+    assert_eq!(shown, format!("\u{1b}[32mcreated\u{1b}[0m    {key:<20}  \\x1b[31mred\r\nlist-done\r\n"));
     running.signal(Signal::SIGTERM);
     running.wait().signal(Signal::SIGTERM);
 }

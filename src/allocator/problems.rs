@@ -9,6 +9,7 @@ use super::{
     check_key, check_node,
 };
 use crate::command_line::CommandLine;
+use crate::plural::counted;
 
 /// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -277,7 +278,7 @@ impl ProblemCheck<'_> {
                 continue;
             }
             let all: BTreeSet<_> = used.union(&masters).copied().collect();
-            let mut text = format!("{} keys have this ID:", all.len());
+            let mut text = format!("{} have this ID:", counted(all.len(), "key"));
             for (index, key) in all.iter().take(4).enumerate() {
                 let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, format_key(self.scan.keys.text(*key)));
             }
@@ -306,7 +307,8 @@ impl ProblemCheck<'_> {
         if stray.more > 0 {
             let [before, _] = self.layout.around_masters();
             let prefix = before.start.escape_ascii().to_string();
-            let text = format!("{} more keys begin with {prefix}, and Cilium lists them with the masters", stray.more);
+            let (keys, begin) = (counted(stray.more, "more key"), if stray.more == 1 { "begins" } else { "begin" });
+            let text = format!("{keys} {begin} with {prefix}, and Cilium lists them with the masters");
             self.add(ProblemKind::StrayPath, None, None, Vec::new(), text);
         }
     }
@@ -356,7 +358,7 @@ fn format_deletion(delete: &CommandLine, path: &[u8]) -> String {
 }
 
 fn format_nodes(count: usize) -> String {
-    if count == 1 { "1 node uses this ID".to_owned() } else { format!("{count} nodes use this ID") }
+    if count == 1 { "1 node uses this ID".to_owned() } else { format!("{} use this ID", counted(count, "node")) }
 }
 
 /// Formats a key for a message, truncated to 80 bytes.

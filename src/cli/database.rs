@@ -18,6 +18,7 @@ pub const READERS: &[&str] = &[
     "allocate lookup",
     "allocate list",
     "allocate check",
+    "check",
     "config",
 ];
 
@@ -53,6 +54,7 @@ fn instead(verb: &str, path: &Path) -> String {
         "status" => "run 'kvadm snapshot verify FILE'",
         "snapshot" if verb == "snapshot verify" => "omit --db; the file is the argument: 'kvadm snapshot verify FILE'",
         "snapshot" => "run 'kvadm snapshot verify FILE' to check the file; a snapshot is taken of a running member",
+        "top" => "a file does not change; 'kvadm list --du --history --db FILE' shows its most rewritten keys",
         "watch" => "'kvadm get KEY --db FILE --history' prints the changes of one key in the file",
         "lock" | "lease" => {
             "a file does not tell who is alive; 'kvadm list --db FILE --with-leases -o json' prints the keys with their \

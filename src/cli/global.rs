@@ -45,8 +45,8 @@ struct Connection {
     endpoints: Option<Vec<String>>,
     /// Read a database file instead of a cluster
     ///
-    /// FILE is a snapshot, or a copy of a member's database (member/snap/db). get, list, diff, the plans of gc, and
-    /// allocate get, list, lookup and check read it, at any revision that it holds. The SHA-256 of a snapshot is checked at each
+    /// FILE is a snapshot, or a copy of a member's database (member/snap/db). get, list, diff, the plans of gc,
+    /// allocate get, list, lookup and check, and the rules of check about keys read it, at any revision that it holds. The SHA-256 of a snapshot is checked at each
     /// use. A listing keeps about 100 bytes and the key in memory for each key. --context and -c still give the namespace and the rules for protobuf values.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     db: Option<PathBuf>,
@@ -103,7 +103,7 @@ struct Output {
     /// Color: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_possible_values = true, default_value = "auto", hide_default_value = true, hide_short_help = true)]
     color: String,
-    /// Print no notes, and only warnings of an insecure connection
+    /// Print no notes; warn only of insecure connections and bad backups
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Print more: -v decisions, -vv every request (never values)

@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put, restore,
-    snapshot, status, txn, version, watch,
+    allocate, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put,
+    restore, snapshot, status, top, txn, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -35,6 +35,8 @@ pub enum Command {
     Allocate(allocate::Args),
     Gc(gc::Args),
     Status(status::Args),
+    Top(top::Args),
+    Check(check::Args),
     Compact(compact::Args),
     Snapshot(snapshot::Args),
     Config(config::Args),
@@ -47,7 +49,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 20] = [
+pub const OPTIONS: [(&str, Augment); 22] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -63,6 +65,8 @@ pub const OPTIONS: [(&str, Augment); 20] = [
     ("allocate", allocate::Args::augment_args),
     ("gc", gc::Args::augment_args),
     ("status", status::Args::augment_args),
+    ("top", top::Args::augment_args),
+    ("check", check::Args::augment_args),
     ("compact", compact::Args::augment_args),
     ("snapshot", snapshot::Args::augment_args),
     ("config", config::Args::augment_args),
@@ -75,7 +79,7 @@ pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
-    ("Maintenance", &["status", "compact", "snapshot"]),
+    ("Maintenance", &["status", "top", "check", "compact", "snapshot"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -85,6 +89,7 @@ impl Command {
         match self {
             Self::Completions(args) => Some(completions::run(out, &registration(args.shell))),
             Self::Version(args) => Some(version::run(out, args)),
+            Self::Check(args) if args.prints_schema() => Some(check::print_schema(out)),
             _ => None,
         }
     }
@@ -110,6 +115,8 @@ impl Command {
             Self::Allocate(args) => allocate::run(ctx, &args).await,
             Self::Gc(args) => gc::run(ctx, &args).await,
             Self::Status(args) => status::run(ctx, &args).await,
+            Self::Top(args) => top::run(ctx, &args).await,
+            Self::Check(args) => check::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,
             Self::Snapshot(args) => snapshot::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,

@@ -109,7 +109,7 @@ impl Conditions {
         let now = found(0);
         let differs = |now: &KeyValue| self.value.as_ref().is_some_and(|value| *value != now.value);
         let needs_key = self.update || self.revision.is_some() || self.value.is_some();
-        let (condition, key, now) = match (now, &self.other) {
+        let (kind, key, now) = match (now, &self.other) {
             (Some(_), _) if self.create => ("exists", key, now),
             (None, _) if needs_key => ("missing", key, None),
             (Some(kv), _) if self.revision.is_some_and(|expected| expected != kv.mod_revision) => {
@@ -120,7 +120,7 @@ impl Conditions {
             _ => return None,
         };
         let (mod_revision, value) = (now.map(|kv| kv.mod_revision), now.map(|kv| kv.value.clone()));
-        Some(FailedCondition { condition, key: key.to_vec(), mod_revision, value })
+        Some(FailedCondition { kind, key: key.to_vec(), mod_revision, value })
     }
 
     /// Describes the failed conditions and the present state, given the results of the else branch.
@@ -208,7 +208,7 @@ mod tests {
         let failed = |conditions: &Conditions, answers: &[OpResult]| {
             conditions.failed(b"k", answers).map(|failed| {
                 let key = String::from_utf8_lossy(&failed.key).into_owned();
-                (failed.condition, key, failed.mod_revision, failed.value)
+                (failed.kind, key, failed.mod_revision, failed.value)
             })
         };
         let create = Conditions { create: true, ..Conditions::default() };

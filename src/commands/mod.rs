@@ -1,6 +1,7 @@
 //! The verbs, one module each: `Args`, whose doc comments are the help and the man page, and `run`.
 
 pub mod allocate;
+pub mod check;
 pub mod compact;
 pub mod complete;
 pub mod completions;
@@ -14,10 +15,12 @@ pub mod lease;
 pub mod list;
 pub mod lock;
 pub mod mirror;
+mod near_miss;
 pub mod put;
 pub mod restore;
 pub mod snapshot;
 pub mod status;
+pub mod top;
 pub mod txn;
 pub mod version;
 pub mod watch;
@@ -27,7 +30,6 @@ mod conditions;
 mod input;
 mod lease_cache;
 mod lease_scope;
-mod levels;
 mod proto;
 mod select;
 mod serializable;

@@ -1,12 +1,13 @@
 //! `--source`: what `diff`, `restore` and `mirror` compare this store with.
 
+mod compared;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::time::timeout;
 
 use crate::args::KeyText;
 use crate::backup::Database;
@@ -14,12 +15,14 @@ use crate::commands::input::{InputSource, bad_records};
 use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, KeyRange, LocalError, ReadOptions, Refusal, Revision, Store, WatchOptions, WatchUpdate};
-use crate::output::{Trailer, bytes};
+use crate::kvstore::{ReadOptions, Revision};
+use crate::output::bytes;
 use crate::plural::counted;
 use crate::proto::Codec;
-use crate::shell;
-use crate::sync::{Comparison, FileRecords, KeyMapping, LeaseRule, Records, SourceWord, StoreRecords, SyncError};
+use crate::sync::{Comparison, FileRecords, KeyMapping, LeaseRule, Records, SourceWord, StoreRecords};
+
+pub use compared::{Compared, ComparedSource};
+use compared::{cannot_read, context_of};
 
 /// Where the records come from.
 #[derive(Args, Clone, Debug)]
@@ -59,6 +62,11 @@ enum SourceKind {
 }
 
 impl SourceArgs {
+    /// A source that a file names instead of the command line.
+    pub fn new(source: SourceWord, source_prefix: Option<OsString>) -> Self {
+        Self { source: Some(source), source_prefix }
+    }
+
     /// Whether the prefix of the source was named.
     pub fn has_prefix(&self) -> bool {
         self.source_prefix.is_some()
@@ -89,7 +97,7 @@ impl SourceArgs {
             SourceWord::Context { name, revision } => {
                 let about = format!("context '{}'", name.escape_debug());
                 let other = serializable.open_store(&ctx.other_store(name)?).await;
-                let other = other.map_err(|failure| failure.context(cannot_read(&about)))?;
+                let other = other.map_err(|failure| failure.context(cannot_read(&about)).in_context(name))?;
                 refuse_itself(here, &other, &mapping, *revision, &about).await?;
                 (about, SourceKind::Other(other, *revision))
             }
@@ -143,7 +151,13 @@ pub(super) async fn is_same_store(
     let revision = || async { here.store.revision_for(&range).await.map_err(|error| here.explain(error.into())) };
     let before = revision().await?;
     let between = source.store.revision_for(&mapping.source_range()).await;
-    let between = between.map_err(|error| source.explain(error.into()).context(cannot_read(about)))?;
+    let between = between.map_err(|error| {
+        let failure = source.explain(error.into()).context(cannot_read(about));
+        match context_of(about) {
+            Some(name) => failure.in_context(name),
+            None => failure,
+        }
+    })?;
     if here.store.cluster().is_none() || here.store.cluster() != source.store.cluster() {
         return Ok(false);
     }
@@ -168,10 +182,6 @@ fn split_revision(word: &Path) -> Result<(PathBuf, Option<Revision>), Failure> {
         }
         _ => Ok((word.to_owned(), None)),
     }
-}
-
-fn cannot_read(source: &str) -> String {
-    format!("cannot read the source, {source}")
 }
 
 async fn read_file(
@@ -209,6 +219,22 @@ impl OpenSource {
         match &self.kind {
             SourceKind::Database(database, ..) => Some(Database::clone(database)),
             _ => None,
+        }
+    }
+
+    /// The records with their values, for a caller that compares them itself, and which leases make a difference.
+    pub fn into_records(self, here: &ReadStore) -> (Records, LeaseRule) {
+        let options = |revision| ReadOptions { revision, ..ReadOptions::default() };
+        match self.kind {
+            SourceKind::History(then) => {
+                let records = StoreRecords::of_source(&here.store, &self.mapping, options(then));
+                (Records::Store(records), LeaseRule::Id)
+            }
+            SourceKind::Other(other, then) | SourceKind::Database(_, other, then) => {
+                let records = StoreRecords::of_source(&other.store, &self.mapping, options(then.unwrap_or(0)));
+                (Records::Store(records), LeaseRule::Presence)
+            }
+            SourceKind::File(records) => (Records::File(*records), LeaseRule::Presence),
         }
     }
 
@@ -274,97 +300,5 @@ impl OpenSource {
             Ok(()) => Ok(Compared { comparison, source }),
             Err(error) => Err(source.failure(here, error).await),
         }
-    }
-}
-
-/// A comparison that has begun, and what is known of its source.
-pub struct Compared {
-    /// The comparison.
-    pub comparison: Comparison,
-    /// The source.
-    pub source: ComparedSource,
-}
-
-/// What is known of the source of a comparison.
-pub struct ComparedSource {
-    /// How messages name it.
-    pub name: String,
-    /// Which keys correspond to each other.
-    pub mapping: KeyMapping,
-    /// The store of the source, if it is another one than this.
-    pub other: Option<ReadStore>,
-    /// The revision, if the source is this store itself.
-    pub history: Option<Revision>,
-    /// The trailer of a file.
-    pub trailer: Option<Trailer>,
-    /// Whether it is a file, or stdin.
-    pub is_file: bool,
-    /// Whether it is a database file without a SHA-256.
-    pub is_unproved: bool,
-}
-
-impl ComparedSource {
-    /// The source and its revision, in words.
-    pub fn describe(&self, revision: Option<Revision>) -> String {
-        match (self.history, revision) {
-            (Some(revision), _) => format!("this store at revision {revision}"),
-            (None, Some(revision)) => format!("{} at revision {revision}", self.name),
-            (None, None) => self.name.clone(),
-        }
-    }
-
-    /// The failure for an error of the comparison. A compacted revision is answered with the oldest one that can be read.
-    pub async fn failure(&self, here: &ReadStore, error: SyncError) -> Failure {
-        let (of_source, error) = match error {
-            SyncError::Source(error) => (true, error),
-            SyncError::Store(error) => (false, error),
-            other => return bad_records(other),
-        };
-        let compacted = error.is_refusal(Refusal::Compacted);
-        let range = if of_source { self.mapping.source_range() } else { self.mapping.store_range() };
-        let read = self.other.as_ref().filter(|_| of_source).unwrap_or(here);
-        // A file names it itself.
-        let asks = compacted && !read.store.is_local();
-        let oldest = if asks { oldest_revision(&read.store, range).await } else { None };
-        let mut failure = read.explain(Failure::from(error));
-        let hint = file_hint(&failure, self.history.is_some()).filter(|_| of_source);
-        if of_source {
-            failure = failure.context(cannot_read(&self.name));
-        }
-        if let Some(hint) = hint {
-            failure.hints = vec![hint];
-        }
-        if let Some(oldest) = oldest {
-            failure.hints.clear();
-            failure = failure.hint(format!("the oldest revision that can be read is {oldest}"));
-        }
-        failure
-    }
-}
-
-/// The revision of a file to name instead of one that the file does not have. `is_history`: the file is that of `--db`, and the
-/// source one of its revisions.
-fn file_hint(failure: &Failure, is_history: bool) -> Option<String> {
-    let Some(Error::Local { store, cause }) = failure.store_error() else { return None };
-    let source = |revision: &Revision| {
-        let word = if is_history { format!("rev:{revision}") } else { format!("db:{store}@{revision}") };
-        shell::quote(word.as_bytes())
-    };
-    match cause {
-        LocalError::Compacted { oldest, .. } => Some(format!("use --source {} or a later revision", source(oldest))),
-        LocalError::FutureRevision { latest, .. } => {
-            Some(format!("use --source {} or an earlier revision", source(latest)))
-        }
-        _ => None,
-    }
-}
-
-/// The oldest revision that can be read: etcd tells it only to a watch that begins before.
-async fn oldest_revision(store: &Store, range: KeyRange) -> Option<Revision> {
-    let options = WatchOptions { ranges: vec![range], start: 1, known: 1, prev: false };
-    let mut watcher = store.watch(options);
-    match timeout(store.options().op_timeout, watcher.next()).await {
-        Ok(Ok(WatchUpdate::Compacted(oldest))) => Some(oldest),
-        _ => None,
     }
 }

@@ -4,14 +4,11 @@ use std::ffi::OsString;
 
 use clap::Args;
 use memchr::memmem::Finder;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use crate::args::KeyText;
 use crate::error::Failure;
-
-/// Limit for a compiled expression, and for the states that a search keeps. An ordinary expression takes a few KiB; repetitions
-/// of repetitions such as `(x{1000}){1000}` take gigabytes.
-const MAX_REGEX_BYTES: usize = 4 << 20;
+use crate::regular_expression;
 
 /// `--search` and `--regex`.
 #[derive(Args, Clone, Debug)]
@@ -66,30 +63,15 @@ impl ValueFilter {
 }
 
 fn parse_regex(pattern: &str) -> Result<Regex, Failure> {
-    let invalid = |what: String| {
-        Failure::usage(format!("invalid regular expression in --regex '{}': {what}", pattern.escape_debug()))
-    };
-    let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
-    let syntax = match parser.parse(pattern) {
-        Ok(_) => None,
-        Err(regex_syntax::Error::Parse(error)) => Some((error.kind().to_string(), error.span().start.offset)),
-        Err(regex_syntax::Error::Translate(error)) => Some((error.kind().to_string(), error.span().start.offset)),
-        Err(error) => Some((error.to_string(), 0)),
-    };
-    if let Some((what, offset)) = syntax {
-        let at = pattern.get(..offset).map_or(0, |before| before.chars().count()) + 1;
-        return Err(invalid(format!("{what}, at character {at}"))
-            .hint("escape special characters with a backslash, or use --search for plain text"));
-    }
-    let mut builder = RegexBuilder::new(pattern);
-    builder.size_limit(MAX_REGEX_BYTES).dfa_size_limit(MAX_REGEX_BYTES);
-    builder.build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => invalid(format!(
-            "it needs more than {} MiB, kvadm's limit for a compiled expression",
-            MAX_REGEX_BYTES >> 20
-        ))
-        .hint("use smaller repetitions"),
-        error => invalid(error.to_string()),
+    regular_expression::compile(pattern).map_err(|error| {
+        let what = error.what;
+        let failure =
+            Failure::usage(format!("invalid regular expression in --regex '{}': {what}", pattern.escape_debug()));
+        match error.hint {
+            Some(hint) if hint.starts_with("escape") => failure.hint(format!("{hint}, or use --search for plain text")),
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     })
 }
 

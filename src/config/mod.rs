@@ -32,6 +32,8 @@ mod settings;
 mod tests;
 mod values;
 mod yaml;
+mod yaml_document;
+mod yaml_position;
 
 use crate::duration::format_duration;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,8 @@ pub use error::{ConfigError, Source};
 pub use locate::contexts;
 pub use settings::{Config, Overridden, Overrides, ProtoRule, ProtoValues, Setting};
 pub use yaml::{InTimeError, in_time, parse_document};
+pub use yaml_document::{YamlFault, parse_bounded};
+pub use yaml_position::{Step, line_of, line_of_duplicate};
 
 use crate::transport::{ConnectOptions, ConnectWait, Credentials, DEFAULT_TXN_OPS, Endpoint, TlsFiles};
 use document::{Notes, Values};

@@ -77,6 +77,14 @@ pub struct Overrides {
     pub output: Option<String>,
 }
 
+impl Config {
+    /// The context that the command line names.
+    pub fn context_option(&self) -> Option<String> {
+        let at = self.store_options.iter().position(|word| word == "--context")?;
+        Some(self.store_options.get(at + 1)?.to_string_lossy().into_owned())
+    }
+}
+
 impl Overrides {
     /// The options of the command line that name the store and the way to it, for a command line that continues this one.
     /// None holds a password.

@@ -104,8 +104,8 @@ impl MemberObservation {
         self.read.is_ok() && self.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
     }
 
-    /// The row of the status table.
-    pub fn row(&self) -> MemberRow<'_> {
+    /// The row of the status table. `lag` is [`ClusterScan::lag`].
+    pub fn row(&self, lag: Option<u64>) -> MemberRow<'_> {
         MemberRow {
             endpoint: &self.endpoint,
             name: &self.name,
@@ -115,6 +115,7 @@ impl MemberObservation {
                 Err(_) => "unreachable",
             },
             status: self.status.as_ref().ok(),
+            lag,
             alarms: &self.alarms,
         }
     }
@@ -187,6 +188,15 @@ impl ClusterScan {
     /// The newest revision of all members.
     pub fn revision(&self) -> Option<Revision> {
         self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
+    }
+
+    /// How many entries of the raft log the member has applied less than the leader, at about the same time. `None` for the
+    /// leader, and if one of them does not answer.
+    pub fn lag(&self, member: &MemberObservation) -> Option<u64> {
+        let status = member.status.as_ref().ok()?;
+        let statuses = self.members.iter().filter_map(|member| member.status.as_ref().ok());
+        let leader = statuses.into_iter().find(|one| one.id == status.leader && one.leader == one.id)?;
+        (leader.id != status.id).then(|| leader.raft_applied.saturating_sub(status.raft_applied))
     }
 
     /// The problems that belong to no member.

@@ -178,6 +178,18 @@ impl Store {
         Self { inner: Arc::new(inner), session: self.session.clone(), is_serializable: self.is_serializable }
     }
 
+    /// A handle for the same connection whose requests do not wait for `--qps`: what is measured must not contain that wait.
+    pub(crate) fn without_rate_limit(&self) -> Self {
+        let Inner { channel, options, retry_for, login, identity, local, .. } = self.inner.as_ref();
+        let inner = Inner {
+            login: Arc::clone(login),
+            identity: Arc::clone(identity),
+            local: local.clone(),
+            ..Inner::new(channel.clone(), options.clone(), None, *retry_for)
+        };
+        Self { inner: Arc::new(inner), session: self.session.clone(), is_serializable: self.is_serializable }
+    }
+
     /// A handle for cleanup after a signal: signals do not cancel it, and it has its own deadline.
     pub fn for_cleanup(&self, limit: Duration) -> Self {
         let session = Session {

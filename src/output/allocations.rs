@@ -1,7 +1,7 @@
 //! Records of `allocate get`, `lookup`, `list`, `watch` and `check`. IDs are decimal strings, because JSON numbers lose digits.
 
 use super::answers::KeyNameRow;
-use super::event::ChangeKind;
+use super::event::{ChangeKind, visit_time};
 use super::record::{Field, Record, Tone, Value, Visibility, always, data};
 use crate::kvstore::{LeaseId, Revision};
 
@@ -129,6 +129,8 @@ impl Record for IdRow<'_> {
 
 /// `allocate watch`: a change of an ID.
 pub struct AllocationEvent<'a> {
+    /// When it was received, by this machine's clock, if shown.
+    pub time: Option<String>,
     /// The kind of change.
     pub event: ChangeKind,
     /// The ID.
@@ -143,6 +145,7 @@ pub struct AllocationEvent<'a> {
 
 impl Record for AllocationEvent<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit_time(self.time.as_deref(), visit);
         visit(always("event", self.event.value()));
         visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));

@@ -69,6 +69,16 @@ impl Out {
         Sink::new(self)
     }
 
+    /// Begins a stream of lines, each for one record, also where the format is a table.
+    pub fn lines(&self) -> Sink {
+        Sink::plain(self)
+    }
+
+    /// Whether the format is a table.
+    pub fn is_table(&self) -> bool {
+        self.shared.format == Format::Table
+    }
+
     /// Writes a report; its remarks go to stderr.
     ///
     /// # Errors

@@ -151,6 +151,8 @@ pub struct RestoreAnswer {
     pub conflicts: u64,
     /// Changes that may or may not have been made.
     pub unknown: u64,
+    /// The revision of the store on which the plan was based.
+    pub revision: Revision,
     /// Whether nothing was changed.
     pub dry_run: bool,
 }
@@ -167,6 +169,7 @@ impl Record for RestoreAnswer {
         visit(data("unchanged", Value::Uint(self.unchanged)));
         visit(data("conflicts", Value::Uint(self.conflicts)));
         visit(data("unknown", Value::Uint(self.unknown)));
+        visit(data("revision", Value::Int(self.revision)));
     }
 }
 

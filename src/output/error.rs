@@ -22,7 +22,7 @@ pub struct ErrorView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedCondition {
     /// `exists`, `missing`, `revision`, `value` or `lock`.
-    pub condition: &'static str,
+    pub kind: &'static str,
     /// The key that it is about.
     pub key: Vec<u8>,
     /// The revision of the key's last change; `None` if it does not exist, or is not known.
@@ -38,10 +38,16 @@ impl Record for ErrorView {
         visit(always("hints", Value::Strings(&self.hints)));
         visit(always("exit_code", Value::Uint(self.exit_code.into())));
         if let Some(failed) = &self.condition {
-            visit(always("condition", Value::Str(failed.condition)));
-            visit(always("key", Value::Bytes(&failed.key)));
-            visit(always("mod_revision", Value::int(failed.mod_revision)));
-            visit(always("value", Value::bytes(failed.value.as_deref())));
+            visit(always("condition", Value::Record(failed)));
         }
+    }
+}
+
+impl Record for FailedCondition {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("kind", Value::Str(self.kind)));
+        visit(always("key", Value::Bytes(&self.key)));
+        visit(always("mod_revision", Value::int(self.mod_revision)));
+        visit(always("value", Value::bytes(self.value.as_deref())));
     }
 }

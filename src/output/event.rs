@@ -38,6 +38,8 @@ impl ChangeKind {
 
 /// One change of one key.
 pub struct EventRow<'a> {
+    /// When it was received, by this machine's clock, if shown.
+    pub time: Option<String>,
     /// The kind of change.
     pub kind: ChangeKind,
     /// The new state of the key; of a deleted key only its name, and the revision of the deletion if known.
@@ -51,6 +53,7 @@ pub struct EventRow<'a> {
 impl Record for EventRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let kv = self.kv;
+        visit_time(self.time.as_deref(), visit);
         visit(always("event", self.kind.value()));
         visit(always("key", Value::Bytes(&kv.key)));
         let deleted = self.kind == ChangeKind::Deleted;
@@ -70,8 +73,17 @@ impl Record for EventRow<'_> {
     }
 }
 
+/// The time of a record, which only some streams have.
+pub(super) fn visit_time<'a>(time: Option<&'a str>, visit: &mut dyn FnMut(Field<'a>)) {
+    if let Some(time) = time {
+        visit(always("time", Value::Str(time)));
+    }
+}
+
 /// The end of a watch's listing, or a change of its status.
 pub struct StatusRow {
+    /// As in [`EventRow`].
+    pub time: Option<String>,
     /// `list-done` or `status`.
     pub event: &'static str,
     /// The status.
@@ -82,6 +94,7 @@ pub struct StatusRow {
 
 impl Record for StatusRow {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit_time(self.time.as_deref(), visit);
         visit(always("event", Value::Str(self.event)));
         if let Some(status) = self.status {
             let tone = if status == "in-sync" { Tone::Good } else { Tone::Warning };
@@ -130,18 +143,20 @@ mod tests {
         let kv =
             KeyValue { key: b"/a\tb".to_vec(), create_revision: 7, mod_revision: 9, version: 2, ..KeyValue::default() };
         let before = KeyValue { value: b"\xff".to_vec(), mod_revision: 8, ..KeyValue::default() };
-        let row = EventRow { kind: ChangeKind::Modified, kv: &kv, value: true, prev: Some(Some(&before)) };
+        let row = EventRow { time: None, kind: ChangeKind::Modified, kv: &kv, value: true, prev: Some(Some(&before)) };
         let (line, object) = shown(&row);
         assert_eq!(line, "modified\t/a\\tb\t\t\\xff\n");
         let wanted = r#"{"event":"modified","key":"/a\tb","value":"","prev_value_base64":"/w==","prev_mod_revision":8,"create_revision":7,"mod_revision":9,"version":2}"#;
         assert_eq!(object.trim_end(), wanted);
         let gone = KeyValue { key: b"k".to_vec(), mod_revision: 11, ..KeyValue::default() };
-        let (line, object) = shown(&EventRow { kind: ChangeKind::Deleted, kv: &gone, value: true, prev: None });
+        let (line, object) =
+            shown(&EventRow { time: None, kind: ChangeKind::Deleted, kv: &gone, value: true, prev: None });
         assert_eq!(
             (line.as_str(), object.trim_end()),
             ("deleted\tk\t\n", r#"{"event":"deleted","key":"k","mod_revision":11}"#)
         );
-        let (line, object) = shown(&StatusRow { event: "status", status: Some("in-sync"), revision: Some(3) });
+        let (line, object) =
+            shown(&StatusRow { time: None, event: "status", status: Some("in-sync"), revision: Some(3) });
         assert_eq!(
             (line.as_str(), object.trim_end()),
             ("status\tin-sync\n", r#"{"event":"status","status":"in-sync","revision":3}"#)

@@ -1,18 +1,8 @@
 //! Records of `gc`: garbage, and the summary of a round.
 
-use super::metadata::{GcPart, GcPhase};
-use super::record::{Field, Record, Tone, Value, always, data, table};
-use crate::plural::counted;
-
-/// The tone of a candidate's state.
-pub(super) fn tone_of_state(state: &str) -> Tone {
-    match state {
-        "removed" => Tone::Good,
-        "failed" | "unknown" | "conflict" => Tone::Bad,
-        "young" | "gone" => Tone::Neutral,
-        _ => Tone::Warning,
-    }
-}
+use super::metadata::{GcPart, GcPhase, tone_of_state};
+use super::record::{Field, Record, Value, always, data, table};
+use crate::plural::{counted, grouped};
 
 /// `gc locks`: one lock key.
 pub struct LockGarbageRow<'a> {
@@ -92,8 +82,8 @@ impl Record for IdGarbageRow<'_> {
 pub struct GcRound {
     /// `ids`, `locks`, `metadata`.
     pub kind: &'static str,
-    /// The kind of objects, such as `masters`.
-    pub objects: &'static str,
+    /// The kind of its objects, such as `master`.
+    pub object: &'static str,
     /// The number of the round with `--every`, counted from 1.
     pub round: Option<u64>,
     /// The start time.
@@ -190,8 +180,8 @@ impl GcRound {
     /// The round in one line of text, then a line for each part.
     pub fn describe(&self) -> String {
         let are = if self.garbage == 1 { "is" } else { "are" };
-        let objects = counted(self.looked_at, self.objects.trim_end_matches('s'));
-        let mut text = format!("{} of {objects} {are} garbage", self.garbage);
+        let objects = counted(self.looked_at, self.object);
+        let mut text = format!("{} of {objects} {are} garbage", grouped(self.garbage));
         let nonzero = |count| Some(count).filter(|count| *count > 0);
         let swept = |count: fn(&SweepCounts) -> u64| self.swept.as_ref().map(count);
         for (count, what) in [
@@ -211,7 +201,7 @@ impl GcRound {
             (swept(|swept| swept.unknown).and_then(nonzero), "with an unknown outcome"),
         ] {
             if let Some(count) = count {
-                text += &format!(", {count} {what}");
+                text += &format!(", {} {what}", grouped(count));
             }
         }
         if let Some(revision) = self.revision {

@@ -46,7 +46,7 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
     match value {
         Value::Str(text) | Value::Word(text, _) | Value::Decimal(text) => string(out, text),
         Value::Int(number) => push(out, number),
-        Value::Uint(number) | Value::Size(number) => push(out, number),
+        Value::Uint(number) | Value::Ordinal(number) | Value::Size(number) => push(out, number),
         Value::Hex(id) => push(out, format_args!("\"{id:x}\"")),
         Value::Millis(millis) => push(out, format_args!("{millis:.3}")),
         Value::Bool(yes) => push(out, yes),

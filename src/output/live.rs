@@ -17,8 +17,10 @@ use super::text;
 const GAP: usize = 2;
 /// Width of the kind of event: that of the longest one that is not rare.
 const EVENT_WIDTH: usize = 9;
-/// A longer key does not widen the column of the keys.
-const MAX_KEY_WIDTH: usize = 48;
+/// A longer key does not widen the column of the keys, nor does one that takes more than half of what is left of a line.
+const MAX_KEY_WIDTH: usize = 40;
+/// The keys have at least this width, so that most lines are aligned from the first one on.
+const LEAST_KEY_WIDTH: usize = 20;
 /// A value keeps at least this width: after a long key, its line is wrapped by the terminal.
 const MIN_VALUE_WIDTH: usize = 16;
 
@@ -51,7 +53,7 @@ impl Out {
             sink.write(record)?;
             return sink.finish();
         }
-        let width = terminal_size::terminal_size().map_or(self.shared.width, |(width, _)| usize::from(width.0));
+        let width = terminal_size::terminal_size().map_or(self.width(), |(width, _)| usize::from(width.0));
         let mut stdout = self.stdout();
         let mut key_width = stdout.live_key_width;
         live_line(&mut stdout.text, record, width, &mut key_width, self.shared.bold);
@@ -65,6 +67,8 @@ impl Out {
 fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mut usize, colors: bool) {
     // Padding comes before the next text only, so that no line ends with it.
     let (mut used, mut due) = (0, 0);
+    let mut has_previous = false;
+    record.fields(&mut |field| has_previous |= field.name == "prev_value" && !matches!(field.value, Value::Absent));
     record.fields(&mut |field| {
         if !matches!(field.show, Visibility::Always | Visibility::Spare) || matches!(field.value, Value::Absent) {
             return;
@@ -72,18 +76,22 @@ fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mu
         let text = shown(&field.value);
         let tone = if let Value::Word(_, tone) = field.value { tone } else { Tone::Neutral };
         // A value must not be taken for the one before it.
-        let was = field.name == "prev_value";
-        let rest = width.saturating_sub(used + due + if was { "(was )".len() } else { 0 }).max(MIN_VALUE_WIDTH);
+        let rest = width.saturating_sub(used + due);
+        let for_value = if has_previous { (rest / 2).saturating_sub(GAP) } else { rest };
         let text = match field.name {
-            "value" => truncate(&text, rest).into_owned(),
-            "prev_value" => format!("(was {})", truncate(&text, rest)),
+            "value" => truncate(&text, for_value.max(MIN_VALUE_WIDTH)).into_owned(),
+            "prev_value" => {
+                format!("(was {})", truncate(&text, rest.saturating_sub("(was )".len()).max(MIN_VALUE_WIDTH)))
+            }
             _ => text,
         };
         let least = match field.name {
             "event" => EVENT_WIDTH,
             "key" => {
-                *key_width = (*key_width).max(text.width().min(MAX_KEY_WIDTH).min(width / 2));
-                *key_width
+                if text.width() <= MAX_KEY_WIDTH.min(rest / 2) {
+                    *key_width = (*key_width).max(text.width());
+                }
+                (*key_width).max(LEAST_KEY_WIDTH.min(rest / 3))
             }
             _ => 0,
         };
@@ -133,8 +141,8 @@ mod tests {
     #[test]
     fn lines_are_aligned_and_values_cut() {
         let (one, two, three) = (kv("/a", "on"), kv("/app/mode", &"x".repeat(90)), kv("/b\u{1b}[2J", ""));
-        let event = |kind, kv, prev| EventRow { kind, kv, value: true, prev };
-        let done = StatusRow { event: "list-done", status: None, revision: Some(7) };
+        let event = |kind, kv, prev| EventRow { time: None, kind, kv, value: true, prev };
+        let done = StatusRow { time: None, event: "list-done", status: None, revision: Some(7) };
         let rows: [&dyn Record; 5] = [
             &event(ChangeKind::Created, &one, None),
             &done,
@@ -143,25 +151,25 @@ mod tests {
             &event(ChangeKind::Deleted, &three, Some(Some(&one))),
         ];
         let expected = format!(
-            "created    /a  on\nlist-done\nmodified   /app/mode  {}…\nmodified   /a         on  (was {}…)\n\
+            "created    /a         on\nlist-done\nmodified   /app/mode  {}…\nmodified   /a         on  (was {}…)\n\
              deleted    /b\\x1b[2J  (was on)\n",
             "x".repeat(17),
             "x".repeat(15),
         );
         assert_eq!(lines(&rows, 40, false), expected);
         let painted = lines(&rows[..2], 40, true);
-        assert_eq!(painted, "\u{1b}[32mcreated\u{1b}[0m    /a  on\nlist-done\n");
+        assert_eq!(painted, "\u{1b}[32mcreated\u{1b}[0m    /a         on\nlist-done\n");
     }
 
     #[test]
     fn a_long_key_stays_whole_and_moves_no_other_line() {
         let (long, short, wide) =
             (kv(&"/k".repeat(60), "value"), kv("/k", "value"), kv("/日本語", "日本語テキスト日本語"));
-        let row = |kv| EventRow { kind: ChangeKind::Created, kv, value: true, prev: None };
+        let row = |kv| EventRow { time: None, kind: ChangeKind::Created, kv, value: true, prev: None };
         let text = lines(&[&row(&long), &row(&short), &row(&wide)], 60, false);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], format!("created    {}  value", "/k".repeat(60)));
-        assert_eq!(lines[1], format!("created    /k{}  value", " ".repeat(28)));
-        assert_eq!(lines[2], format!("created    /日本語{}  日本語テキスト日…", " ".repeat(23)));
+        assert_eq!(lines[1], "created    /k                value");
+        assert_eq!(lines[2], "created    /日本語           日本語テキスト日本語");
     }
 }

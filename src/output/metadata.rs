@@ -2,9 +2,18 @@
 
 use super::answer::Report;
 use super::answers::Borrowed;
-use super::gc::tone_of_state;
 use super::record::{Field, Record, Tone, Value, always, data, table};
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
+
+/// The tone of a candidate's state.
+pub(super) fn tone_of_state(state: &str) -> Tone {
+    match state {
+        "removed" => Tone::Good,
+        "failed" | "unknown" | "conflict" => Tone::Bad,
+        "young" | "gone" => Tone::Neutral,
+        _ => Tone::Warning,
+    }
+}
 
 /// An object that would be removed, or was.
 pub struct MetadataRow<'a> {
@@ -40,7 +49,7 @@ impl Record for MetadataRow<'_> {
         visit(always("why", Value::Str(self.why)));
         visit(data("scope", Value::Bytes(self.scope)));
         visit(data("identity", Value::Bytes(self.identity)));
-        visit(table("keys", Value::int(self.keys)));
+        visit(table("keys", Value::uint(self.keys.and_then(|keys| u64::try_from(keys).ok()))));
         visit(table("bytes", Value::size(self.bytes)));
         visit(data("mod_revision", Value::int(self.newest)));
         visit(data("expired", Value::str(self.expired)));
@@ -121,20 +130,21 @@ impl GcPart {
         let (roots, edges, reachable, garbage) = (self.roots, self.edges, self.reachable, self.garbage);
         let counts = [(objects, "object"), (keys, "key"), (bytes, "byte"), (roots, "root"), (edges, "reference")];
         let counts = counts.map(|(count, noun)| counted(count, noun)).join(", ");
-        let mut text = format!("{name}: {counts}, {reachable} kept");
+        let mut text = format!("{name}: {counts}, {} kept", grouped(reachable));
         if self.unresolved > 0 {
             text += &format!(", {}", counted(self.unresolved, "unresolved reference"));
         }
         if garbage > 0 {
-            text += &format!(", {garbage} garbage ({})", counted(self.garbage_bytes, "byte"));
+            text += &format!(", {} garbage ({})", grouped(garbage), counted(self.garbage_bytes, "byte"));
         }
         if let Some(PartCounts { removed, keys, bytes, skipped, gone, failed }) = self.swept {
             if removed > 0 {
-                text += &format!(", {removed} removed ({}, {})", counted(keys, "key"), counted(bytes, "byte"));
+                let (keys, bytes) = (counted(keys, "key"), counted(bytes, "byte"));
+                text += &format!(", {} removed ({keys}, {bytes})", grouped(removed));
             }
             for (count, what) in [(skipped, "skipped"), (gone, "already gone"), (failed, "failed")] {
                 if count > 0 {
-                    text += &format!(", {count} {what}");
+                    text += &format!(", {} {what}", grouped(count));
                 }
             }
         }
@@ -172,6 +182,7 @@ impl GcPhase {
     pub fn describe(&self) -> String {
         let mut text = format!("{}: {} ms", self.name, self.took_ms);
         if let (Some(transactions), Some(refused)) = (self.transactions, self.refused) {
+            let refused = grouped(refused);
             text += &format!(", {}, {refused} of them refused", counted(transactions, "transaction"));
         }
         text

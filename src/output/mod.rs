@@ -5,6 +5,7 @@ mod allocations;
 mod answer;
 pub mod answers;
 pub mod bytes;
+pub mod contract;
 mod decode;
 mod difference;
 mod error;
@@ -18,9 +19,12 @@ mod metadata;
 mod out;
 mod progress;
 mod properties;
+mod question;
 mod raw;
 mod record;
 mod sanitize;
+mod screen;
+mod screen_state;
 mod settings;
 mod sink;
 mod table;
@@ -34,11 +38,12 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    AdviceAnswer, AdviceRow, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer,
-    Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow, KeyDifferenceRow,
-    KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow,
-    RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow,
-    TxnAnswer, VerifiedSnapshot, VersionRow,
+    ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem,
+    CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis,
+    DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow,
+    LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer,
+    ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
+    StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
@@ -46,14 +51,16 @@ pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
 pub use locks::{LockAnswer, LockRow};
 pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, PartCounts, PathRow};
-pub use out::{Confirm, Out};
+pub use out::Out;
 pub use progress::Progress;
+pub use question::Confirm;
 pub use record::{
     Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Tone, Value, Visibility, key_of_record,
 };
-pub use sanitize::sanitize;
+pub use sanitize::{is_safe, sanitize};
+pub use screen::Screen;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};
-pub use tree::{BranchRow, HistoryUsageRow, UsageKind, UsageRow};
+pub use tree::{BranchRow, HistoryUsageRow, TreeLines, UsageKind, UsageRow};
 pub use value_diff::{DiffLine, DiffLineKind, ValueDiff, is_text};

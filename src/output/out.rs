@@ -1,32 +1,20 @@
 //! The output streams: data on stdout, everything else on stderr.
 
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-use nix::sys::termios::{FlushArg, tcflush};
 
 use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress, ProgressUnit};
 use super::record::Record;
+use super::screen_state::ScreenState;
 use super::settings::{Format, Settings, is_dumb_terminal};
 use super::{bytes, json, sanitize};
 use crate::proto::Codec;
-
-/// The answer to a confirmation prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirm {
-    /// The user agreed.
-    Yes,
-    /// The user did not agree.
-    No,
-    /// No terminal to ask on.
-    NoTerminal,
-}
 
 /// Output is buffered up to this size.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -42,7 +30,9 @@ pub struct Out {
 pub(super) struct OutShared {
     pub(super) format: Format,
     pub(super) terminal: bool,
-    pub(super) width: usize,
+    width: AtomicUsize,
+    err_terminal: bool,
+    pub(super) screen: Mutex<ScreenState>,
     pub(super) bold: bool,
     pub(super) colored_errors: bool,
     quiet: bool,
@@ -61,6 +51,8 @@ pub(super) struct Stdout {
     pub(super) text: String,
     /// Width of the widest key on the live lines so far.
     pub(super) live_key_width: usize,
+    /// The round of a screen that is being drawn.
+    pub(super) frame: Option<Vec<u8>>,
     /// The bar to suspend, if stdout is a terminal too.
     slot: Option<BarSlot>,
 }
@@ -68,6 +60,10 @@ pub(super) struct Stdout {
 impl Stdout {
     /// Writes the buffer to the operating system.
     pub(super) fn drain(&mut self) -> io::Result<()> {
+        if let Some(frame) = &mut self.frame {
+            frame.append(&mut self.buffer);
+            return Ok(());
+        }
         let (file, buffer) = (&mut self.file, &self.buffer);
         let mut write = || file.as_mut().map_or(Ok(()), |file| file.write_all(buffer).and_then(|()| file.flush()));
         let result = match &self.slot {
@@ -106,7 +102,9 @@ impl Out {
         let shared = OutShared {
             format,
             terminal,
-            width: if terminal { width } else { 160 },
+            width: AtomicUsize::new(if terminal { width } else { 160 }),
+            err_terminal,
+            screen: Mutex::default(),
             bold: settings.color.on(terminal),
             colored_errors: settings.color.on(err_terminal),
             quiet: settings.quiet,
@@ -121,6 +119,7 @@ impl Out {
                 buffer: Vec::new(),
                 text: String::new(),
                 live_key_width: 0,
+                frame: None,
                 slot: terminal.then(|| Arc::clone(&slot)),
             }),
             slot,
@@ -132,6 +131,15 @@ impl Out {
 
     pub(super) fn stdout(&self) -> MutexGuard<'_, Stdout> {
         self.shared.stdout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The width of a table.
+    pub(super) fn width(&self) -> usize {
+        self.shared.width.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_width(&self, width: usize) {
+        self.shared.width.store(width, Ordering::Relaxed);
     }
 
     /// Decodes values with this codec from now on, except in raw.
@@ -275,6 +283,10 @@ impl Out {
     }
 
     pub(super) fn stderr(&self, bytes: &[u8]) {
+        let kept = |state: &mut ScreenState| state.keep(&String::from_utf8_lossy(bytes));
+        if self.shared.err_terminal && !self.with_screen(kept) {
+            return;
+        }
         // A failed write to stderr cannot be reported anywhere.
         progress::suspend(&self.shared.slot, || {
             let _ = io::stderr().lock().write_all(bytes);
@@ -291,6 +303,11 @@ impl Out {
         self.progress_of(label, total, ProgressUnit::Bytes)
     }
 
+    /// A line about a wait, which is redrawn in place.
+    pub fn waiting(&self) -> Progress {
+        self.progress_of("", None, ProgressUnit::Nothing)
+    }
+
     fn progress_of(&self, label: &'static str, total: Option<u64>, unit: ProgressUnit) -> Progress {
         if self.shared.bars { Progress::new(label, total, unit, &self.shared.slot) } else { Progress::hidden() }
     }
@@ -305,18 +322,9 @@ impl Out {
         io::stdout().as_fd().try_clone_to_owned().map(File::from)
     }
 
-    /// On a terminal, clears the screen for the next round of a table, which begins with the title. Elsewhere, and on a
-    /// terminal that cannot do so, rounds follow each other without a title.
-    ///
-    /// # Errors
-    /// The stream is closed or full.
-    pub fn begin_screen(&self, title: &str) -> io::Result<()> {
-        if !self.shared.terminal || is_dumb_terminal() || self.is_data() {
-            return Ok(());
-        }
-        let title = sanitize::sanitize(title.as_bytes(), false);
-        self.bytes(format!("\x1b[H\x1b[J{title}\n").as_bytes())?;
-        self.flush()
+    /// Whether stdout is a terminal that shows tables: what is printed there is for people only.
+    pub fn is_for_people(&self) -> bool {
+        self.shared.terminal && self.shared.format == Format::Table
     }
 
     /// Whether stdout is a terminal.
@@ -335,24 +343,13 @@ impl Out {
         Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
     }
 
+    /// Whether the format is text.
+    pub fn is_text(&self) -> bool {
+        self.shared.format == Format::Text
+    }
+
     /// Whether the format is JSON.
     pub fn is_json(&self) -> bool {
         self.shared.format == Format::Json
-    }
-
-    /// Asks for confirmation.
-    pub fn confirm(&self, question: &str) -> Confirm {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Confirm::NoTerminal;
-        }
-        // What was typed before the question is no answer to it.
-        let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
-        let question = sanitize::sanitize(question.as_bytes(), false);
-        self.stderr(format!("{question}? [y/N] ").as_bytes());
-        let mut answer = String::new();
-        match io::stdin().lock().read_line(&mut answer) {
-            Ok(_) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Confirm::Yes,
-            _ => Confirm::No,
-        }
     }
 }

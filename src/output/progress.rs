@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::sanitize::sanitize;
+use super::table::truncate;
+use crate::plural::grouped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Work that takes less time shows no bar.
@@ -20,6 +22,8 @@ pub enum ProgressUnit {
     Items,
     /// Bytes, shown in larger units.
     Bytes,
+    /// Nothing: only the label is shown, cut at the width of the terminal.
+    Nothing,
 }
 
 /// A progress bar, or nothing if stderr is not a terminal.
@@ -44,6 +48,11 @@ impl Progress {
         Self { bar: Some(bar), unit, slot: Arc::clone(slot), due: Mutex::new(Some(Instant::now() + DELAY)) }
     }
 
+    /// Whether there is a terminal to show it on.
+    pub fn is_shown(&self) -> bool {
+        self.bar.is_some()
+    }
+
     /// Adds `n` to the count of finished items.
     pub fn inc(&self, n: u64) {
         let Some(bar) = &self.bar else { return };
@@ -65,7 +74,12 @@ impl Progress {
     pub fn set_label(&self, text: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             // The text may contain keys, which must not control the terminal.
-            bar.set_message(sanitize(text().as_bytes(), false).into_owned());
+            let text = text();
+            let text = sanitize(text.as_bytes(), false);
+            bar.set_message(match self.unit {
+                ProgressUnit::Nothing => truncate(&text, usize::from(width().saturating_sub(1))).into_owned(),
+                _ => text.into_owned(),
+            });
         }
     }
 
@@ -100,18 +114,26 @@ impl Drop for Progress {
     }
 }
 
+/// The width of the terminal.
+fn width() -> u16 {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| width.0)
+}
+
 fn set_style(bar: &ProgressBar, counted: bool, unit: ProgressUnit) {
     let template = match (unit, counted) {
-        (ProgressUnit::Items, true) => "{msg} {bar:24} {pos}/{len} {rate} eta {eta}",
-        (ProgressUnit::Items, false) => "{msg} {spinner} {pos} {elapsed}",
+        (ProgressUnit::Items, true) => "{msg} {bar:24} {human_pos}/{human_len} {rate} eta {eta}",
+        (ProgressUnit::Items, false) => "{msg} {spinner} {human_pos} {elapsed}",
         (ProgressUnit::Bytes, true) => {
             "{msg} {bar:16} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta}"
         }
+        (ProgressUnit::Nothing, _) => "{wide_msg}",
         (ProgressUnit::Bytes, false) => "{msg} {spinner} {binary_bytes} {elapsed}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
-            let _ = write!(out, "{:.0}/s", state.per_sec());
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let rate = state.per_sec().round() as u64;
+            let _ = write!(out, "{}/s", grouped(rate));
         }));
     }
 }

@@ -8,6 +8,7 @@ use super::record::{Field, Record, Value, Visibility, always};
 use super::settings::Format;
 use super::sink::Sink;
 use super::text;
+use crate::plural::grouped;
 
 impl Out {
     /// Writes one record as a row for each of its fields: the name and the whole value. In JSON and YAML, the record itself.
@@ -46,9 +47,11 @@ enum PropertyValue<'f> {
 impl<'f> PropertyRow<'f> {
     fn new(field: Field<'f>, format: Format) -> Self {
         let value = match field.value {
+            Value::Uint(count) if format == Format::Table => PropertyValue::Number(grouped(count)),
             Value::Size(bytes) if format == Format::Table => PropertyValue::Number(human_bytes(bytes)),
             Value::Int(_)
             | Value::Uint(_)
+            | Value::Ordinal(_)
             | Value::Decimal(_)
             | Value::Size(_)
             | Value::Hex(_)
@@ -85,6 +88,7 @@ fn borrowed<'a>(value: &'a Value<'_>) -> Value<'a> {
         Value::Decimal(digits) => Value::Decimal(digits),
         Value::Int(number) => Value::Int(*number),
         Value::Uint(number) => Value::Uint(*number),
+        Value::Ordinal(number) => Value::Ordinal(*number),
         Value::Size(bytes) => Value::Size(*bytes),
         Value::Hex(id) => Value::Hex(*id),
         Value::Millis(millis) => Value::Millis(*millis),

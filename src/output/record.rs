@@ -38,6 +38,21 @@ pub enum Visibility {
     Data,
 }
 
+/// An applied index this far behind the leader's is worth a look.
+const WIDE_LAG: u64 = 1000;
+
+impl Field<'_> {
+    /// What the value means, for tables with colours: that of a word, an alarm, or a wide lag.
+    pub(super) fn tone(&self) -> Tone {
+        match (self.name, &self.value) {
+            (_, Value::Word(_, tone)) => *tone,
+            ("alarms", Value::Strings([_, ..])) => Tone::Bad,
+            ("lag", Value::Uint(lag)) if *lag >= WIDE_LAG => Tone::Warning,
+            _ => Tone::Neutral,
+        }
+    }
+}
+
 /// A field's value.
 pub enum Value<'a> {
     /// Bytes: a string if they are UTF-8, otherwise `<name>_base64`.
@@ -61,8 +76,10 @@ pub enum Value<'a> {
     Decimal(&'a str),
     /// A count, revision or version.
     Int(i64),
-    /// A count or size.
+    /// A count; for people, its digits are grouped by thousands.
     Uint(u64),
+    /// A number that counts nothing, such as a position, a hash or a port: its digits are never grouped.
+    Ordinal(u64),
     /// A size in bytes; tables show it in larger units.
     Size(u64),
     /// A 64-bit ID: a hex string, because JSON numbers lose digits.
@@ -151,6 +168,11 @@ impl<'a> Value<'a> {
     /// Nested records.
     pub fn records<R: Record + 'a>(records: impl Iterator<Item = &'a R>) -> Self {
         Value::Records(records.map(|record| record as &dyn Record).collect())
+    }
+
+    /// A number that counts nothing, or no value.
+    pub fn ordinal(number: Option<u64>) -> Self {
+        number.map_or(Value::Absent, Value::Ordinal)
     }
 
     /// A count, or no value.

@@ -31,7 +31,8 @@ pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-pub(super) fn is_safe(c: char, lines: bool) -> bool {
+/// Whether a terminal shows this character and does nothing else. With `lines`, newlines and tabs are safe.
+pub fn is_safe(c: char, lines: bool) -> bool {
     match c {
         '\n' | '\t' => lines,
         // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width and bidirectional controls, line

@@ -16,7 +16,7 @@ pub struct Sink {
 
 impl Sink {
     pub(super) fn new(out: &Out) -> Self {
-        Self::with_width(out, out.shared.width)
+        Self::with_width(out, out.width())
     }
 
     /// A sink whose tables show every text as a whole, whatever the width of the terminal.
@@ -56,7 +56,9 @@ impl Sink {
             (Format::Yaml, _) => yaml::document(&mut stdout.buffer, record),
             (Format::Raw, _) if raw::value(&mut stdout.buffer, record) => {}
             (Format::Table, Some(layout)) => layout.push(&mut stdout.text, record),
-            _ if self.out.shared.terminal => text::line_for_terminal(&mut stdout.text, record),
+            (format, _) if self.out.shared.terminal => {
+                text::line_for_terminal(&mut stdout.text, record, format == Format::Table);
+            }
             _ => text::line(&mut stdout.text, record),
         }
         stdout.put_text()

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 pub(super) use cut::truncate;
-use cut::{Cut, shared_chars};
+use cut::{Cut, shared_chars, split_at_column};
 
 use super::json;
 use super::progress::human_bytes;
 use super::record::{Record, Tone, Value, Visibility};
 use super::sanitize::sanitize;
 use super::text;
+use crate::plural::grouped;
 
 /// Number of rows that determine the column widths; later rows are streamed.
 const LAYOUT_ROWS: usize = 2000;
@@ -29,8 +30,8 @@ const SHARED_SHOWN: usize = 4;
 /// identifies the row, keeps it longest.
 const PREFERRED_WIDTH: usize = 24;
 
-/// Titles of texts that are never truncated: addresses and keywords, half of which is of no use.
-const WHOLE: &[&str] = &["ENDPOINT", "EVENT", "FINDING", "PROBLEM", "STATE"];
+/// Titles of texts that are never truncated: addresses, keywords and branches of a tree, half of which is of no use.
+const WHOLE: &[&str] = &["ENDPOINT", "EVENT", "FINDING", "PROBLEM", "STATE", "TREE"];
 /// Titles of texts that identify the row, and differ at their ends: they are truncated in the middle, and last.
 const NAMES: &[&str] = &["KEY", "NAME"];
 
@@ -311,7 +312,7 @@ fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
         if field.show != Visibility::Data {
             let title = field.name.to_uppercase().replace('_', " ");
             columns.push(Column { title, extra: matches!(field.show, Visibility::Table | Visibility::Spare) });
-            row.push(cell(&field.value));
+            row.push(Cell { tone: field.tone(), ..cell(&field.value) });
         }
     });
     (columns, row)
@@ -321,7 +322,13 @@ fn cell(value: &Value<'_>) -> Cell {
     let number = matches!(
         value,
         // Nested records are shown as their number.
-        Value::Decimal(_) | Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_) | Value::Records(_)
+        Value::Decimal(_)
+            | Value::Int(_)
+            | Value::Uint(_)
+            | Value::Ordinal(_)
+            | Value::Size(_)
+            | Value::Millis(_)
+            | Value::Records(_)
     );
     let truncatable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_) | Value::Absent);
     let text = match value {
@@ -333,25 +340,14 @@ fn cell(value: &Value<'_>) -> Cell {
         Value::Decoded { json, .. } => sanitize(json::text(json).as_bytes(), false).into_owned(),
         Value::Str(text) | Value::Word(text, _) => sanitize(text.as_bytes(), false).into_owned(),
         Value::Size(bytes) => human_bytes(*bytes),
+        Value::Uint(count) => grouped(*count),
         other => {
             let mut shown = String::new();
             text::value(&mut shown, other);
             sanitize(shown.as_bytes(), false).into_owned()
         }
     };
-    let tone = if let Value::Word(_, tone) = value { *tone } else { Tone::Neutral };
-    Cell { text, number, truncatable, tone }
-}
-
-/// Splits a line before this column of the terminal.
-fn split_at_column(line: &str, column: usize) -> (&str, &str) {
-    let mut width = 0;
-    let end = line.char_indices().find(|(_, c)| {
-        let reached = width >= column;
-        width += c.width().unwrap_or(0);
-        reached
-    });
-    line.split_at(end.map_or(line.len(), |(at, _)| at))
+    Cell { text, number, truncatable, tone: Tone::Neutral }
 }
 
 fn stream_row(out: &mut String, row: &[Cell], shown: &[ShownColumn], colors: bool) {

@@ -1,6 +1,86 @@
 //! Records of `list --depth`, `--tree` and `--du`.
 
+use std::io;
+
 use super::record::{Field, Record, Value, always, data, table};
+use super::sink::Sink;
+
+/// Rows that are drawn together. The lines of a longer tree end as if more rows followed.
+const DRAWN_ROWS: usize = 2000;
+
+/// A row of a tree that is not drawn yet.
+struct TreeRow {
+    key: Vec<u8>,
+    branch: bool,
+    /// The level, counted from 0.
+    level: usize,
+    keys: Option<u64>,
+    /// The last part of the key.
+    name: Vec<u8>,
+}
+
+/// Draws a tree with lines, for which it must know the rows that follow.
+#[derive(Default)]
+pub struct TreeLines {
+    rows: Vec<TreeRow>,
+}
+
+impl TreeLines {
+    /// Adds the row at this level, counted from 0; `name` is the last part of its key. Draws the rows if they are many.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn push(&mut self, sink: &mut Sink, row: &BranchRow<'_>, name: &[u8]) -> io::Result<()> {
+        if self.rows.len() >= DRAWN_ROWS {
+            self.draw(sink, true)?;
+        }
+        let level = usize::try_from(row.depth).unwrap_or(usize::MAX).saturating_sub(1);
+        let (key, name) = (row.key.to_vec(), name.to_vec());
+        self.rows.push(TreeRow { key, branch: row.branch, level, keys: row.keys, name });
+        Ok(())
+    }
+
+    /// Draws the remaining rows.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn finish(&mut self, sink: &mut Sink) -> io::Result<()> {
+        self.draw(sink, false)
+    }
+
+    fn draw(&mut self, sink: &mut Sink, more: bool) -> io::Result<()> {
+        let levels: Vec<usize> = self.rows.iter().map(|row| row.level).collect();
+        for (row, lines) in std::mem::take(&mut self.rows).into_iter().zip(lines(&levels, more)) {
+            let drawn = [lines.as_bytes(), &row.name].concat();
+            let depth = row.level as u64 + 1;
+            sink.push(&BranchRow { key: &row.key, branch: row.branch, depth, keys: row.keys, drawn: Some(&drawn) })?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines before the name of each row of a tree. With `more`, another row may follow at each level of the last one.
+fn lines(levels: &[usize], more: bool) -> Vec<String> {
+    // Seen from below: whether a row follows at this level, before the parent's branch ends.
+    let mut follows = vec![more; levels.last().map_or(0, |level| level + 1)];
+    let mut lines: Vec<String> = Vec::with_capacity(levels.len());
+    for level in levels.iter().rev() {
+        follows.resize(level + 1, false);
+        let mut line = String::new();
+        for (at, follows) in follows.iter().enumerate().skip(1) {
+            line += match (at == *level, follows) {
+                (true, true) => "├─ ",
+                (true, false) => "└─ ",
+                (false, true) => "│  ",
+                (false, false) => "   ",
+            };
+        }
+        follows[*level] = true;
+        lines.push(line);
+    }
+    lines.reverse();
+    lines
+}
 
 /// A branch, or a single key.
 pub struct BranchRow<'a> {
@@ -109,5 +189,22 @@ impl Record for HistoryUsageRow<'_> {
         #[allow(clippy::cast_precision_loss)]
         let ratio = self.revisions as f64 / self.all_keys.max(1) as f64;
         visit(table("revisions_per_key", Value::Millis(ratio)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_row_of_a_branch_ends_its_line() {
+        let drawn = |levels: &[usize], more| lines(levels, more).join("|");
+        assert_eq!(drawn(&[], false), "");
+        assert_eq!(drawn(&[0, 0], false), "|");
+        assert_eq!(drawn(&[0, 1, 1, 0, 1], false), "|├─ |└─ ||└─ ");
+        assert_eq!(drawn(&[0, 1, 2, 1, 2, 2, 0], false), "|├─ |│  └─ |└─ |   ├─ |   └─ |");
+        // A row of a deeper level that ended says nothing about the next branch.
+        assert_eq!(drawn(&[0, 1, 2, 2, 0, 1, 2], false), "|└─ |   ├─ |   └─ ||└─ |   └─ ");
+        assert_eq!(drawn(&[0, 1, 2], true), "|├─ |│  ├─ ");
     }
 }

@@ -308,7 +308,7 @@ mod tests {
         let large = vec![b'a'; MAX_VALUE_BYTES + 1];
         assert_eq!(
             diff(Some(&large), None),
-            "large values differ: 262145 bytes -> 0 bytes, first difference at byte 0\n"
+            "large values differ: 262,145 bytes -> 0 bytes, first difference at byte 0\n"
         );
         // The formatted text would have a hundred times the size of the value.
         let deep = format!("{}{}{}", "[".repeat(120), "1,".repeat(50_000) + "1", "]".repeat(120));

@@ -30,7 +30,8 @@ pub enum LeaseRule {
 }
 
 impl LeaseRule {
-    fn same(self, source: &KeyValue, store: &KeyValue) -> bool {
+    /// Whether the leases of two records are the same by this rule.
+    pub fn same(self, source: &KeyValue, store: &KeyValue) -> bool {
         match self {
             Self::Id => source.lease == store.lease,
             Self::Presence => source.lease.is_some() == store.lease.is_some(),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The server binary: `KVADM_TEST_ETCD`, else what `.ci/fetch` provides.
@@ -31,6 +31,35 @@ pub fn etcdutl(version: &str) -> Option<PathBuf> {
 /// bbolt's own program, which checks the pages of a file. `None` as for [`etcdutl`].
 pub fn bbolt() -> Option<PathBuf> {
     built_with_go("bbolt", &["bbolt"])
+}
+
+/// The folder of the Python packages that read reports and JSON schemas.
+pub fn readers() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let otherwise = "reports and schemas are read by the parsers of their formats: put python3 with pip on PATH, or run \
+                     `.ci/fetch readers` where a package index can be reached";
+    FOLDER.get_or_init(|| fetch(&["readers"], otherwise))
+}
+
+/// What a Python program of this folder prints, which imports [`readers`].
+///
+/// # Panics
+/// The program fails, or there is no Python.
+#[track_caller]
+pub fn python(program: &str, args: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>, input: &[u8]) -> String {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(program);
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(&program).args(args).env("PYTHONPATH", readers()).env("PYTHONIOENCODING", "utf-8");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("run python3, which these tests need on PATH");
+    let (mut stdin, input) = (child.stdin.take().expect("a pipe"), input.to_vec());
+    // A program that reads nothing has closed the pipe.
+    let feeding = std::thread::spawn(move || stdin.write_all(&input).ok());
+    let output = child.wait_with_output().expect("wait for python3");
+    let _fed = feeding.join();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} ended with {}\n{why}", program.display(), output.status);
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 fn built_with_go(name: &str, what: &[&str]) -> Option<PathBuf> {

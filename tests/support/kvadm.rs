@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::binary::defrag_needs_force;
 use super::cluster::Cluster;
+use super::contract::JsonRun;
 use super::etcd::Etcd;
 use super::running::Running;
 use super::time_limit;
@@ -52,7 +53,8 @@ pub struct Kvadm {
     folder: Option<PathBuf>,
     stdin: Vec<u8>,
     timeout: Duration,
-    terminal: bool,
+    /// The columns of the terminal, if there is one.
+    terminal: Option<u16>,
     /// Whether --force is left to the test.
     unforced: bool,
     /// Options of `ulimit`.
@@ -76,7 +78,7 @@ impl Kvadm {
             folder: None,
             stdin: Vec::new(),
             timeout: Duration::from_secs(30),
-            terminal: false,
+            terminal: None,
             unforced: false,
             limit: None,
             home: tempfile::Builder::new().prefix("kvadm-home-").tempdir().expect("create a temporary folder"),
@@ -127,8 +129,13 @@ impl Kvadm {
 
     /// Runs on a terminal of 24 lines and 80 columns. Standard output and error come together, as shown, with `\r\n`
     /// as the end of a line and with what is typed.
-    pub fn pty(mut self) -> Self {
-        self.terminal = true;
+    pub fn pty(self) -> Self {
+        self.pty_of(80)
+    }
+
+    /// As [`Kvadm::pty`], with this many columns.
+    pub fn pty_of(mut self, columns: u16) -> Self {
+        self.terminal = Some(columns);
         self
     }
 
@@ -142,7 +149,10 @@ impl Kvadm {
     fn lacks_force(&self) -> bool {
         let has = |names: &[&str]| self.args.iter().any(|arg| names.iter().any(|name| arg == name));
         let defragments = has(&["compact"]) && has(&["--defrag", "--reclaim"]);
-        defragments && !self.unforced && !has(&["--force", "--dry-run", "--every", "--help", "-h"]) && defrag_needs_force()
+        defragments
+            && !self.unforced
+            && !has(&["--force", "--dry-run", "--every", "--help", "-h"])
+            && defrag_needs_force()
     }
 
     /// Ends the program when it wants more than this many bytes of memory.
@@ -181,7 +191,7 @@ impl Kvadm {
         let stdin = std::mem::take(&mut self.stdin);
         let terminal = self.terminal;
         let mut running = self.spawn();
-        if terminal {
+        if terminal.is_some() {
             // A terminal has no end that could be closed; what was given is typed.
             running.write(stdin);
         } else {
@@ -197,7 +207,7 @@ impl Kvadm {
             self.args.push("--force".into());
         }
         let shown = self.shown();
-        let mut command = if self.terminal {
+        let mut command = if self.terminal.is_some() {
             // `setsid` makes the pseudo-terminal the controlling one and becomes the program.
             let mut command = Command::new("setsid");
             command.arg("--ctty").arg(&self.program);
@@ -209,18 +219,27 @@ impl Kvadm {
         } else {
             Command::new(&self.program)
         };
+        let is_kvadm = self.program == env!("CARGO_BIN_EXE_kvadm");
+        let output = self.envs.iter().rev().find(|(name, _)| name == "KVADM_OUTPUT");
+        let output = output.map(|(_, value)| value.to_string_lossy().into_owned());
         command.args(&self.args).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home()).env("XDG_CONFIG_HOME", self.home().join(".config")).env("TZ", "UTC");
-        if self.terminal {
+        if self.terminal.is_some() {
             command.env("TERM", "xterm-256color");
         }
         command.envs(self.envs);
         if let Some(folder) = self.folder {
             command.current_dir(folder);
         }
-        let start = if self.terminal { Running::terminal } else { Running::pipes };
-        let mut running = start(command, shown, self.timeout, Some(self.home));
+        let has_contract = is_kvadm && self.terminal.is_none();
+        let contract = if has_contract { JsonRun::of(&self.args, output.as_deref()) } else { None };
+        let (timeout, home) = (self.timeout, Some(self.home));
+        let mut running = match self.terminal {
+            Some(columns) => Running::terminal(columns, command, shown, timeout, home),
+            None => Running::pipes(command, shown, timeout, home),
+        };
+        running.contract = contract;
         if !self.stdin.is_empty() {
             running.write(&self.stdin);
         }
@@ -356,6 +375,14 @@ impl Run {
     /// Standard error as text; what is not UTF-8 is replaced.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// What is in JSON follows the contract.
+    #[track_caller]
+    pub(super) fn follows(&self, contract: Option<JsonRun>) {
+        if let Some(why) = contract.and_then(|contract| contract.violation(&self.stdout, &self.stderr)) {
+            self.fail(&format!("breaks the contract of JSON (src/output/contract/): {why}"));
+        }
     }
 
     #[track_caller]

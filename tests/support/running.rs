@@ -13,6 +13,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tempfile::TempDir;
 
+use super::contract::JsonRun;
 use super::kvadm::Run;
 use super::process::pid;
 
@@ -75,12 +76,12 @@ impl Capture {
 
 /// Both ends, of 24 lines and 80 columns. Closed on exec from the start: the tests of other threads start programs at any
 /// moment, and one that inherits an end keeps the terminal open for as long as it lives.
-pub fn pseudo_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn pseudo_terminal(columns: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags)?;
     unlockpt(&master)?;
     let slave = ioctl_tiocgptpeer(&master, flags)?;
-    tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })?;
+    tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
     Ok((master, slave))
 }
 
@@ -96,6 +97,10 @@ pub struct Running {
     read: usize,
     status: Option<ExitStatus>,
     home: Option<TempDir>,
+    /// The pseudo-terminal, to change its size.
+    terminal: Option<OwnedFd>,
+    /// The contract of its JSON output.
+    pub(super) contract: Option<JsonRun>,
 }
 
 impl Running {
@@ -106,12 +111,31 @@ impl Running {
         let input = child.stdin.take().map(|input| Box::new(input) as Box<dyn Write + Send>);
         let out = Capture::of(child.stdout.take().unwrap());
         let err = Capture::of(child.stderr.take().unwrap());
-        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home }
+        Self {
+            child,
+            input,
+            out,
+            err,
+            shown,
+            started,
+            timeout,
+            read: 0,
+            status: None,
+            home,
+            terminal: None,
+            contract: None,
+        }
     }
 
     /// On a terminal of 24 lines and 80 columns; `command` has to take its standard input as the controlling terminal.
-    pub(super) fn terminal(mut command: Command, shown: String, timeout: Duration, home: Option<TempDir>) -> Self {
-        let (master, slave) = pseudo_terminal().expect("open a pseudo-terminal");
+    pub(super) fn terminal(
+        columns: u16,
+        mut command: Command,
+        shown: String,
+        timeout: Duration,
+        home: Option<TempDir>,
+    ) -> Self {
+        let (master, slave) = pseudo_terminal(columns).expect("open a pseudo-terminal");
         let end = |of: &OwnedFd| of.try_clone().expect("share the pseudo-terminal");
         command.stdin(end(&slave)).stdout(end(&slave)).stderr(slave);
         let started = Instant::now();
@@ -119,9 +143,15 @@ impl Running {
         // The command holds the terminal's other end open until it is dropped, and the output would never end.
         drop(command);
         let input: Box<dyn Write + Send> = Box::new(File::from(end(&master)));
+        let terminal = Some(end(&master));
         let out = Capture::of(File::from(master));
         let (input, err) = (Some(input), Capture::ended());
-        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home }
+        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home, terminal, contract: None }
+    }
+
+    /// Compares the output with this contract at the end.
+    pub fn expect_contract(&mut self, contract: Option<JsonRun>) {
+        self.contract = contract;
     }
 
     /// The process id.
@@ -132,6 +162,12 @@ impl Running {
     /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         kill(pid(self.child.id()), signal).unwrap_or_else(|why| panic!("cannot signal `{}`: {why}", self.shown));
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, lines: u16, columns: u16) {
+        let terminal = self.terminal.as_ref().expect("it runs on a terminal");
+        tcsetwinsize(terminal, Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
     }
 
     /// Writes to standard input (or the terminal). A process that does not read any more is fine.
@@ -228,14 +264,16 @@ impl Running {
         for capture in [&self.out, &self.err] {
             capture.wait(Duration::from_secs(2), |_| None::<()>);
         }
-        Run {
+        let run = Run {
             shown: self.shown.clone(),
             stdout: self.out.bytes(),
             stderr: self.err.bytes(),
             code: status.code(),
             signal: status.signal(),
             took,
-        }
+        };
+        run.follows(self.contract);
+        run
     }
 
     #[track_caller]

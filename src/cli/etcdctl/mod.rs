@@ -261,7 +261,7 @@ impl Match {
     fn missing(&self, line: &EtcdctlLine, nearest: &str) -> String {
         // A group of commands, such as 'user', has one row.
         let second = line.words.get(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-        let groups = ["auth", "check", "downgrade", "member", "role", "snapshot", "user"];
+        let groups = ["auth", "downgrade", "member", "role", "snapshot", "user"];
         let command = match second {
             Some(second) if groups.contains(&self.command.as_str()) => format!("{} {second}", self.command),
             _ => std::iter::once(self.command.as_str()).chain(self.flags.iter().copied()).collect::<Vec<_>>().join(" "),

@@ -97,7 +97,6 @@ pub const HABITS: &[Habit] = &[
     habit("hashkv FILE", Line("snapshot verify {FILE}")),
     habit("snapshot hashkv FILE", Line("snapshot verify {FILE}")),
     habit("downgrade", Missing("")),
-    habit("check", Missing("'kvadm status' shows the latency of each member")),
     habit("auth status", Missing("'kvadm status --diagnose' shows whether the login works")),
     habit("auth", Missing("")),
     habit("user", Missing("")),

@@ -75,7 +75,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.repair && ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {} would be restored", counted(repairable, "master")));
     } else if args.repair && repairable > 0 {
-        let consent = ctx.consent(&format!("restore {}", counted(repairable, "master")))?;
+        let masters = found.iter().filter(|problem| problem.repairable).map(|problem| {
+            let id = problem.id.map_or_else(String::new, |id| id.to_string());
+            format!("ID {id}: {}", bytes::name(problem.key.as_deref().unwrap_or_default()))
+        });
+        if ctx.will_ask() {
+            ctx.show_candidates(masters, repairable as u64);
+        }
+        let consent = ctx.consent(&format!("Restore {}", counted(repairable, "master")))?;
         counts = check.repair(&consent, &found, &mut sink).await?;
         // What was restored stays restored if it cannot be checked.
         let restored = counts.unknown > 0 || counts.restored > 0;

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
 use crate::output::{IdRow, NodeRow, Sink, bytes};
+use crate::plural::counted;
 
 /// Leases that are remote about at once.
 const AT_ONCE: usize = 16;
@@ -243,6 +244,6 @@ fn warn_unlisted(ctx: &Context, remote: &RemoteStore, scan: &AllocatorScan) {
     let more = all.count();
     if more > 0 {
         let check = remote.check_command();
-        ctx.out.warn(&format!("{at}{more} more unreadable keys: see '{check}'"));
+        ctx.out.warn(&format!("{at}{}: see '{check}'", counted(more, "more unreadable key")));
     }
 }

@@ -39,6 +39,9 @@ pub struct Args {
     /// Status records announce wait-for-datastore, resync-in-progress and in-sync.
     #[arg(long, help_heading = "Where to start")]
     sync: bool,
+    /// Begin each line with the time when the event was received, in UTC
+    #[arg(long, help_heading = "What to print")]
+    timestamps: bool,
     /// Exit after N changes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to end")]
     count: Option<u64>,
@@ -61,15 +64,17 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         None => WatchStart::Now,
     };
     let ranges = vec![layout.masters()];
+    let timestamps = args.timestamps;
     let writer = EventWriter {
         ctx,
         only: Vec::new(),
         keys_only: false,
         prev: true,
+        timestamps,
         remaining: args.count,
         until: None,
         exec: None,
-        show: Some(Box::new(move |kind, kv, prev| print_event(ctx, &layout, kind, kv, prev))),
+        show: Some(Box::new(move |time, kind, kv, prev| print_event(ctx, &layout, time, kind, kv, prev))),
         limit,
     };
     WatchLoop::new(ctx, ranges, None, start, writer, None).run().await
@@ -79,6 +84,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 fn print_event(
     ctx: &Context,
     layout: &Layout,
+    time: Option<String>,
     kind: ChangeKind,
     kv: &KeyValue,
     prev: Option<&KeyValue>,
@@ -99,6 +105,6 @@ fn print_event(
     }
     // A listing after a compaction does not know the revision of a deletion.
     let revision = (kv.mod_revision > 0).then_some(kv.mod_revision);
-    ctx.out.live(&AllocationEvent { event: kind, id: &id, key, prev_key, revision })?;
+    ctx.out.live(&AllocationEvent { time, event: kind, id: &id, key, prev_key, revision })?;
     Ok(true)
 }

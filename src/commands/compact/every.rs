@@ -20,11 +20,18 @@ struct CompactRound {
     error: Option<String>,
 }
 
-/// Compacts every period until a signal.
+/// Compacts every period until a signal, which is no error unless the outcome of a request is unknown.
 ///
 /// # Errors
-/// A signal, or a refusal that the next round would meet again. An unreachable etcd fails only the round.
+/// A refusal that the next round would meet again. An unreachable etcd fails only the round.
 pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physical: bool) -> Result<Exit, Failure> {
+    match run_rounds(ctx, period, keep, physical).await {
+        Err(failure) if failure.is_end_by_signal() => Ok(Exit::Interrupted),
+        ended => ended,
+    }
+}
+
+async fn run_rounds(ctx: &Context, period: Duration, keep: Option<Revision>, physical: bool) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
         let what = match keep {
             Some(keep) => format!("all but the last {}", counted(keep, "revision")),

@@ -197,8 +197,12 @@ impl CompactJob {
         })?;
         let changed = done.compacted.is_some() || ledger.count(DefragOutcome::Done) > 0 || !done.disarmed.is_empty();
         if let Err(mut failure) = result {
-            if changed && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
-                failure.exit = Exit::Partial;
+            if !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
+                if ledger.count(DefragOutcome::Unknown) > 0 {
+                    failure.exit = Exit::Unknown;
+                } else if changed {
+                    failure.exit = Exit::Partial;
+                }
             }
             return Err(failure);
         }

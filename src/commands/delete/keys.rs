@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::save::SaveFile;
+use super::shown::{print_answer, show_would_delete};
 use crate::commands::conditions::Conditions;
+use crate::commands::near_miss::hint_for_key;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -35,7 +37,11 @@ impl KeyDeletion<'_> {
         };
         let retry = if self.conditions.never_hold_again() { Retry::Idempotent } else { Retry::Never };
         let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), retry).await?;
-        self.report_single(result)
+        let exit = self.report_single(result)?;
+        if exit == Exit::No {
+            hint_for_key(self.ctx, self.ctx.store(), &self.keys[0]).await;
+        }
+        Ok(exit)
     }
 
     fn report_single(&self, result: TxnResult) -> Result<Exit, Failure> {
@@ -85,6 +91,9 @@ impl KeyDeletion<'_> {
         }
         if self.ctx.safety.dry_run {
             self.dry_run(&found).await?;
+            if !self.prev {
+                show_would_delete(self.ctx, found.iter().map(|kv| kv.key.as_slice()), found.len() as u64);
+            }
             if self.prev {
                 self.print(&found)?;
             }
@@ -94,11 +103,14 @@ impl KeyDeletion<'_> {
             return self.report(0, 0, read.revision, missing);
         }
         let question = format!("Delete {}", counted(found.len(), "key"));
+        if several && self.ctx.will_ask() {
+            self.ctx.show_candidates(found.iter().map(|kv| bytes::name(&kv.key)), found.len() as u64);
+        }
         if several {
             let named = counted(self.keys.len(), "named key");
             self.ctx.out.note(&format!("Found {} of {named}", found.len()));
         }
-        let consent = self.ctx.consent_if_several(self.keys.len(), &question)?;
+        let consent = self.ctx.consent_if_several(self.keys.len(), found.len() as u64, &question)?;
         if let Some(path) = save {
             SaveFile::create(path)?.append(store, &found).await?;
         }
@@ -190,12 +202,8 @@ impl KeyDeletion<'_> {
             self.ctx.out.note(&format!("dry run: would delete {}", counted(would_delete, "key")));
         }
         if !self.prev {
-            self.ctx.out.one(&DeleteAnswer {
-                deleted,
-                would_delete: dry_run.then_some(would_delete),
-                kept: 0,
-                revision,
-            })?;
+            let would_delete = dry_run.then_some(would_delete);
+            print_answer(self.ctx, &DeleteAnswer { deleted, would_delete, kept: 0, revision }, true)?;
         }
         Ok(if missing > 0 { Exit::No } else { Exit::Done })
     }

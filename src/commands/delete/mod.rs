@@ -3,6 +3,7 @@
 mod keys;
 mod range;
 mod save;
+mod shown;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,8 +18,9 @@ use crate::kvstore::{KeyRange, Revision};
 
 /// Delete one key, several keys or a range
 ///
-/// One key is deleted at once. For several keys or a range, kvadm prints how many
-/// there are and asks for confirmation; without a terminal, --yes is required.
+/// One key is deleted at once. For several keys or a range, kvadm shows the first 20
+/// and how many there are, and asks; from 10,000 keys on, you type their number.
+/// Without a terminal, --yes is required. --dry-run names the first 20.
 ///
 /// A range is deleted in small batches, so that other clients are not blocked. Keys
 /// that are written after the range was counted are kept.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::save::SaveFile;
+use super::shown::{MAX_SHOWN, print_answer, show_would_delete};
 use crate::commands::select::KeyFilter;
 use crate::consent::Consent;
 use crate::context::Context;
@@ -69,18 +70,26 @@ impl RangeDeletion<'_> {
         if self.range == KeyRange::prefix(b"") && !all {
             return Err(Failure::usage("an empty prefix selects every key").hint("to delete all keys, add --all"));
         }
-        let total = self.count().await?;
+        let (total, mut first) = self.count().await?;
         let dry_run = self.ctx.safety.dry_run;
         if total.count == 0 || (dry_run && !self.prev) {
             let would_delete = dry_run.then_some(total.count);
+            if dry_run && !self.ctx.out.is_data() {
+                self.read_first(total, &mut first).await?;
+                show_would_delete(self.ctx, first.iter().map(Vec::as_slice), total.count);
+            }
             return self
                 .report(&DeletionProgress { revision: total.revision, ..DeletionProgress::default() }, would_delete);
         }
         let mut consent = None;
         if !dry_run {
             let (keys, selection) = (counted(total.count, "key"), self.describe_range());
+            if self.ctx.will_ask() {
+                self.read_first(total, &mut first).await?;
+                self.ctx.show_candidates(first.iter().map(|key| bytes::name(key)), total.count);
+            }
             self.ctx.out.note(&format!("Found {keys} {selection} at revision {}", total.revision));
-            consent = Some(self.ctx.consent(&format!("Delete {keys} {selection}"))?);
+            consent = Some(self.ctx.consent_to_destroy(total.count, &format!("Delete {keys} {selection}"))?);
         }
         let mut save = match save {
             Some(path) if !dry_run => Some(SaveFile::create(path)?),
@@ -116,20 +125,40 @@ impl RangeDeletion<'_> {
         Failure { hints, ..failure }
     }
 
-    async fn count(&self) -> Result<RangeCount, Failure> {
+    /// Counts the keys. With a filter, the first ones are known then.
+    async fn count(&self) -> Result<(RangeCount, Vec<Vec<u8>>), Failure> {
         let store = self.ctx.store();
+        let mut first = Vec::new();
         let Some(filter) = &self.filter else {
-            return Ok(store.count(&self.range, 0, self.guard.as_ref()).await?);
+            return Ok((store.count(&self.range, 0, self.guard.as_ref()).await?, first));
         };
         let progress = self.ctx.out.progress("counting", None);
         let mut reader = store.read(&self.range, self.read_options(0, true));
         let mut count = 0;
         while let Some(page) = reader.next().await? {
             progress.inc(page.len() as u64);
-            count += page.iter().filter(|kv| filter.matches(&kv.key)).count() as u64;
+            for kv in page.into_iter().filter(|kv| filter.matches(&kv.key)) {
+                count += 1;
+                if first.len() < MAX_SHOWN {
+                    first.push(kv.key);
+                }
+            }
         }
         progress.finish();
-        Ok(RangeCount { count, revision: reader.revision() })
+        Ok((RangeCount { count, revision: reader.revision() }, first))
+    }
+
+    /// Reads the first keys that were counted, unless a filter has found them.
+    async fn read_first(&self, total: RangeCount, first: &mut Vec<Vec<u8>>) -> Result<(), Failure> {
+        if total.count == 0 || !first.is_empty() {
+            return Ok(());
+        }
+        let options = ReadOptions { limit: Some(MAX_SHOWN as u64), ..self.read_options(total.revision, true) };
+        let mut reader = self.ctx.store().read(&self.range, options);
+        while let Some(page) = reader.next().await? {
+            first.extend(page.into_iter().map(|kv| kv.key));
+        }
+        Ok(())
     }
 
     fn read_options(&self, revision: Revision, keys_only: bool) -> ReadOptions {
@@ -375,7 +404,7 @@ impl RangeDeletion<'_> {
         }
         if !self.prev {
             let DeletionProgress { deleted, kept, revision, .. } = *totals;
-            self.ctx.out.one(&DeleteAnswer { deleted, would_delete, kept, revision })?;
+            print_answer(self.ctx, &DeleteAnswer { deleted, would_delete, kept, revision }, false)?;
         }
         let nothing = totals.deleted == 0 && would_delete.unwrap_or(0) == 0;
         Ok(if nothing { Exit::No } else { Exit::Done })

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use crate::activity::BranchLevels;
 use crate::args::{KeyText, parse_revision};
-use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::prefix_range;
 use crate::commands::serializable::SerializableArgs;
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LocalStore, Revision};
 use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink, ValueDiff, bytes};
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 use crate::proto::Codec;
 use crate::sync::Difference;
 
@@ -179,6 +179,7 @@ fn summary_text(total: ChangeCounts, unchanged: u64, limited: bool) -> String {
     if total.total() == 0 {
         return format!("no difference in {}", counted(unchanged, "key"));
     }
+    let [created, modified, deleted, unchanged] = [created, modified, deleted, unchanged].map(grouped);
     format!("{created} created, {modified} modified, {deleted} deleted, {unchanged} unchanged")
 }
 

@@ -80,7 +80,7 @@ struct IdGarbage {
 
 impl GarbageKind for IdGarbage {
     const NAME: &'static str = "ids";
-    const OBJECTS: &'static str = "masters";
+    const OBJECT: &'static str = "master";
 
     fn batch(&self, _: &Store) -> usize {
         ids::WAVE

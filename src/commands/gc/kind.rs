@@ -13,8 +13,8 @@ use crate::output::{GcPart, GcPhase, Progress, Record, bytes};
 pub trait GarbageKind {
     /// Name in plans: `ids`.
     const NAME: &'static str;
-    /// Name of its objects: `masters`.
-    const OBJECTS: &'static str;
+    /// Name of one of its objects: `master`.
+    const OBJECT: &'static str;
     /// Maximum number of candidates passed to [`GarbageKind::remove`].
     fn batch(&self, store: &Store) -> usize;
 

@@ -68,7 +68,7 @@ struct LockGarbage {
 
 impl GarbageKind for LockGarbage {
     const NAME: &'static str = "locks";
-    const OBJECTS: &'static str = "lock keys";
+    const OBJECT: &'static str = "lock key";
 
     fn batch(&self, _: &Store) -> usize {
         locks::BATCH

@@ -17,14 +17,12 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
 use crate::output::{GcRound, Sink, bytes};
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 
 /// Scan attempts while compaction removes the revision being read.
 const MAX_SCANS: usize = 3;
 /// Keys kept despite looking wrong that are reported individually.
 const MAX_WARNINGS: usize = 20;
-/// Candidates shown before the user is asked.
-const MAX_SHOWN: usize = 20;
 /// Refresh interval of the progress bar of a wait.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -87,18 +85,19 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         if !self.is_applying() {
             return self.print_plan(&scan, !earlier.is_empty(), tally);
         }
-        let objects = |total: u64| counted(total, K::OBJECTS.trim_end_matches('s'));
+        let objects = |total: u64| counted(total, K::OBJECT);
         let mut consent = None;
         if earlier.is_empty() && !scan.plan.candidates.is_empty() {
             let (found, total) = (scan.plan.candidates.len(), scan.plan.scanned);
             let grace = self.options.grace(self.kind.min_age());
-            let are = if found == 1 { "is" } else { "are" };
-            self.show(scan.plan.candidates.iter());
+            self.show(&scan.plan.candidates.iter().collect::<Vec<_>>());
             self.options.warn_over_limits(self.ctx, found as u64, total);
-            consent = Some(self.ctx.consent(&format!(
-                "{found} of {} {are} garbage; scan again in {grace:?} and remove those that still are",
-                objects(total)
-            ))?);
+            let those = if found == 1 { "the candidate if it is" } else { "the candidates that are" };
+            if self.ctx.introduces_questions() {
+                self.ctx.out.note(&format!("Found {} among {}", counted(found, "candidate"), objects(total)));
+            }
+            let question = format!("Scan again in {grace:?} and remove {those} still garbage");
+            consent = Some(self.ctx.consent_to_destroy(found as u64, &question)?);
             self.wait(grace).await?;
             earlier.push(scan.plan);
             tally = RoundTally::new::<K>(None);
@@ -107,8 +106,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
             let total = scan.plan.scanned;
             if self.options.limits().check(agreed, total).is_ok() {
-                self.show(self.chosen(&scan).into_iter());
-                consent = Some(self.ctx.consent(&format!("remove {agreed} of {}", objects(total)))?);
+                self.show(&self.chosen(&scan));
+                let question = format!("Remove {} of {}", grouped(agreed), objects(total));
+                consent = Some(self.ctx.consent_to_destroy(agreed, &question)?);
             }
         }
         let mut sink = self.ctx.out.stream();
@@ -125,17 +125,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
     }
 
     /// Shows the first candidates to the user who is about to be asked.
-    fn show<'s>(&self, mut candidates: impl Iterator<Item = &'s Candidate>) {
-        if self.ctx.safety.yes {
-            return;
-        }
-        for candidate in candidates.by_ref().take(MAX_SHOWN) {
-            self.ctx.out.note(&format!("  {}", self.kind.describe(candidate)));
-        }
-        let more = candidates.count();
-        if more > 0 {
-            self.ctx.out.note(&format!("  and {more} more; without --apply, all are listed"));
-        }
+    fn show(&self, candidates: &[&Candidate]) {
+        let lines = candidates.iter().map(|candidate| self.kind.describe(candidate));
+        self.ctx.show_candidates(lines, candidates.len() as u64);
     }
 
     /// Prints the candidates; with earlier plans, only those that all of them contain.
@@ -160,8 +152,8 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     /// Runs rounds until a signal; the plan of each round is the earlier plan of the next one.
     async fn run_periodically(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
-        let objects = K::OBJECTS;
-        let question = format!("remove {objects} that two scans find to be garbage, every {every:?} until stopped");
+        let object = K::OBJECT;
+        let question = format!("Remove each {object} that two scans find to be garbage, every {every:?} until stopped");
         let consent = self.is_applying().then(|| self.ctx.consent(&question)).transpose()?;
         self.ctx.signals.hold();
         for number in 1.. {
@@ -248,7 +240,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         }
         let more = new.count();
         if more > 0 {
-            ctx.out.warn(&format!("{more} more keys look wrong and are kept"));
+            let (keys, look) =
+                (counted(more, "more key"), if more == 1 { "looks wrong and is" } else { "look wrong and are" });
+            ctx.out.warn(&format!("{keys} {look} kept"));
         }
         Ok(GarbageScan { plan, agreed })
     }
@@ -380,8 +374,8 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let ends = self.ctx.signals.cancel().is_cancelled();
         match result {
             // Candidates reported as busy may not have been tried.
-            Ok(()) if ends => Ok(Exit::Interrupted),
-            Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
+            Ok(()) if ends => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            Err(failure) if failure.exit == Exit::Interrupted => Err(failure),
             Ok(()) if unknown > 0 => Err(Failure::new(
                 Exit::Unknown,
                 format!("{} may or may not have been applied", counted(unknown, "removal")),

@@ -27,7 +27,7 @@ impl RoundTally {
     /// A round that begins now.
     pub fn new<K: GarbageKind>(number: Option<u64>) -> Self {
         let time = Timestamp::now().to_string();
-        let round = GcRound { kind: K::NAME, objects: K::OBJECTS, round: number, time, ..GcRound::default() };
+        let round = GcRound { kind: K::NAME, object: K::OBJECT, round: number, time, ..GcRound::default() };
         Self { round, begun: Instant::now(), left: 0 }
     }
 

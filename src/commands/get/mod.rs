@@ -6,13 +6,14 @@ use std::ffi::OsString;
 
 use crate::args::{KeyText, parse_revision};
 use crate::commands::conditions::IfLockedArgs;
+use crate::commands::near_miss::hint_for_key;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::serializable::SerializableArgs;
 use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Revision};
-use crate::output::bytes;
+use crate::output::{Count, bytes};
 
 /// Read keys, all at one revision
 ///
@@ -107,10 +108,20 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     for key in &missing {
         ctx.out.note(&format!("key not found: {} (revision {})", bytes::name(key), found.revision));
     }
+    if let ([key], [missing]) = (keys.as_slice(), missing.as_slice())
+        && key == *missing
+        && rev == 0
+    {
+        hint_for_key(ctx, &source.store, key).await;
+    }
     let mut others = found.kvs.iter().flatten().filter(|kv| !matches(kv)).peekable();
     let all_match = others.peek().is_none();
     for kv in others {
         ctx.out.note(&format!("the value does not match: {} (revision {})", bytes::name(&kv.key), found.revision));
+    }
+    if ctx.out.is_json() && ctx.out.details() {
+        let count = found.kvs.iter().flatten().filter(matches).count() as u64;
+        ctx.out.summary(&Count { count, revision: found.revision }, "");
     }
     source.report(ctx, found.revision).await;
     // In etcdctl, 'get KEY END' reads a range.

@@ -11,7 +11,7 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, LeaseWithKeys};
-use crate::output::{DryRunRow, KeyNameRow, LeaseKeys, LeaseRow};
+use crate::output::{DryRunRow, KeyNameRow, LeaseKeys, LeaseRow, bytes};
 use crate::plural::counted;
 
 /// Concurrent queries about leases.
@@ -170,7 +170,7 @@ fn attached(keys: u64, foreign: u64) -> String {
 
 async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Result<Exit, Failure> {
     let mut found = Vec::new();
-    let (mut keys, mut foreign) = (0, 0);
+    let (mut keys, mut foreign, mut attached_keys) = (0, 0, Vec::new());
     for (id, answer) in ids.iter().zip(ctx.store().query_leases(ids, true).await?) {
         match answer {
             Some(lease) => {
@@ -180,6 +180,7 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
                     let outside = counted(lease.foreign, "key");
                     ctx.out.warn(&format!("lease {id}: {outside} outside the namespace would be deleted with it"));
                 }
+                attached_keys.extend(lease.keys.iter().map(|key| format!("{} (lease {id})", bytes::name(key))));
                 found.push(LeaseRow { dry_run: ctx.safety.dry_run, ..LeaseRow::counted(&lease) });
             }
             None => ctx.out.note(&format!("lease not found: {id}")),
@@ -193,6 +194,9 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
+        if !attached_keys.is_empty() && ctx.will_ask() {
+            ctx.show_candidates(attached_keys, keys);
+        }
         ctx.out.note(&format!("Found {what}"));
         let question = format!("Revoke {} and delete {}", counted(found.len(), "lease"), attached(keys, foreign));
         if foreign > 0 && ctx.safety.yes && !outside_namespace {
@@ -203,7 +207,7 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
             .context("no lease was revoked")
             .hint("add --outside-namespace if keys of others may be deleted"));
         }
-        let consent = ctx.consent(&question)?;
+        let consent = ctx.consent_to_destroy(keys + foreign, &question)?;
         revoke_all(ctx, &consent, &found).await?;
     }
     let mut sink = ctx.out.stream();

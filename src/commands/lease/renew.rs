@@ -26,7 +26,10 @@ pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Res
         return Ok(if renewed.len() < ids.len() { Exit::No } else { Exit::Done });
     };
     loop {
-        let renewed = renew_once(ctx, ids).await?;
+        let renewed = match renew_once(ctx, ids).await {
+            Err(failure) if failure.is_end_by_signal() => return Ok(Exit::Interrupted),
+            renewed => renewed?,
+        };
         if renewed.len() < ids.len() {
             return Err(Failure::conflict("a lease has expired or was revoked")
                 .hint("etcd deleted its keys; 'kvadm lease grant --ttl D' grants a new one"));
@@ -36,7 +39,10 @@ pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Res
             return Err(Failure::usage(format!("--every {every:?} is too long for lease {id} with a TTL of {ttl} s"))
                 .hint(format!("renew at least three times per TTL: --every {}s", (ttl / 3).max(1))));
         }
-        ctx.sleep(every).await?;
+        match ctx.sleep(every).await {
+            Err(failure) if failure.is_end_by_signal() => return Ok(Exit::Interrupted),
+            slept => slept?,
+        }
     }
 }
 

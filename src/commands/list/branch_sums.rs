@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::commands::levels::BranchLevels;
+use crate::activity::BranchLevels;
 use crate::error::Failure;
 
 /// What is added up.

@@ -4,10 +4,10 @@
 //! memory use does not grow with the tree.
 
 use super::listing::Listing;
-use crate::commands::levels::BranchLevels;
+use crate::activity::BranchLevels;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, RangeReader};
-use crate::output::{BranchRow, Sink};
+use crate::output::{BranchRow, Sink, TreeLines};
 
 /// The open branch at the deepest level; it is printed when it ends, because only then its keys are counted.
 struct OpenBranch {
@@ -20,6 +20,8 @@ pub struct TreeWalk<'a, 'b> {
     levels: BranchLevels,
     tree: bool,
     sink: Sink,
+    /// The rows of a tree with lines.
+    lines: Option<TreeLines>,
     /// The key before this one, and the ends of its branches.
     last: Vec<u8>,
     ends: Vec<usize>,
@@ -30,12 +32,22 @@ pub struct TreeWalk<'a, 'b> {
 impl<'a, 'b> TreeWalk<'a, 'b> {
     pub fn new(listing: &'a mut Listing<'b>, levels: BranchLevels, tree: bool) -> Self {
         let sink = listing.ctx.out.stream();
-        Self { listing, levels, tree, sink, last: Vec::new(), ends: Vec::new(), open: None, printed: 0 }
+        let lines = (tree && listing.ctx.out.is_for_people()).then(TreeLines::default);
+        Self { listing, levels, tree, sink, lines, last: Vec::new(), ends: Vec::new(), open: None, printed: 0 }
     }
 
     /// Reads and prints the listing. After the first page of a collapsed branch, the rest of the branch is skipped
     /// unless its keys must be filtered.
     pub async fn run(mut self, reader: RangeReader) -> Result<(), Failure> {
+        let result = self.walk(reader).await;
+        if let Some(lines) = &mut self.lines {
+            lines.finish(&mut self.sink)?;
+        }
+        result?;
+        Ok(self.sink.finish()?)
+    }
+
+    async fn walk(&mut self, reader: RangeReader) -> Result<(), Failure> {
         let mut reader = reader.without_prefetch();
         let progress = self.listing.ctx.out.progress("listing", None);
         'pages: while let Some(page) = self.listing.page(&mut reader).await? {
@@ -52,8 +64,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
             self.skip_rest_of_branch(first, &mut reader).await?;
         }
         progress.finish();
-        self.close_branch()?;
-        Ok(self.sink.finish()?)
+        self.close_branch()
     }
 
     fn limit_reached(&self) -> bool {
@@ -117,15 +128,16 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
     }
 
     fn print(&mut self, key: &[u8], branch: bool, level: usize, keys: Option<u64>) -> Result<(), Failure> {
-        let out = &self.listing.ctx.out;
-        let drawn = (self.tree && !out.is_data()).then(|| {
-            // A key without a branch is drawn with its whole rest.
-            let from = self.levels.ends(&key[..key.len() - usize::from(branch)]).nth(level.wrapping_sub(1));
-            let from = if level == 0 { self.levels.base } else { from.unwrap_or(self.levels.base) };
-            [&b"  ".repeat(level)[..], &key[from..]].concat()
-        });
-        let depth = level as u64 + 1;
+        // A key without a branch is drawn with its whole rest.
+        let from = self.levels.ends(&key[..key.len() - usize::from(branch)]).nth(level.wrapping_sub(1));
+        let from = if level == 0 { self.levels.base } else { from.unwrap_or(self.levels.base) };
+        let row = BranchRow { key, branch, depth: level as u64 + 1, keys, drawn: None };
         self.printed += 1;
-        Ok(self.sink.push(&BranchRow { key, branch, depth, keys, drawn: drawn.as_deref() })?)
+        if let Some(lines) = &mut self.lines {
+            return Ok(lines.push(&mut self.sink, &row, &key[from..])?);
+        }
+        let drawn =
+            (self.tree && !self.listing.ctx.out.is_data()).then(|| [&b"  ".repeat(level)[..], &key[from..]].concat());
+        Ok(self.sink.push(&BranchRow { drawn: drawn.as_deref(), ..row })?)
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::branch_sums::{BranchSum, BranchSums, Ranking};
 use super::options::Args;
+use crate::activity::BranchLevels;
 use crate::backup::{Database, DigestMismatch, EtcdFile, KeyHistoryUsage, SnapshotDigest, SortedKeys, history_usage};
-use crate::commands::levels::BranchLevels;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, Refusal};
@@ -81,6 +81,10 @@ fn print(
 ) -> Result<(), Failure> {
     let namespace = ctx.store().namespace().len();
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    if ctx.out.is_text() {
+        // Text has no header, and nobody guesses six numbers.
+        ctx.out.note("columns: key, kind, keys, live_bytes, superseded_bytes, revisions, tombstones");
+    }
     let mut sink = ctx.out.stream();
     let mut sums = BranchSums::<HistorySum>::new(levels);
     let mut branches = args.top.map(|top| Ranking::new(count(top)));

@@ -16,6 +16,7 @@ use crate::kvstore::{KeyRange, LockGuard, ReadOptions};
 use crate::output::Count;
 use crate::plural::counted;
 
+use crate::commands::near_miss::hint_for_prefix;
 use branches::TreeWalk;
 use filter::RecordFilter;
 use listing::Listing;
@@ -96,10 +97,16 @@ async fn list(
     } else {
         listing.stream(reader).await?
     }
-    ctx.out.detail(&format!("listed {} at revision {}", counted(listing.matched, "key"), listing.revision));
     let (count, revision) = (listing.matched, listing.revision);
+    if !ctx.out.is_json() {
+        ctx.out.detail(&format!("listed {} at revision {revision}", counted(count, "key")));
+    } else if ctx.out.details() && !args.count && args.since_rev.is_none() {
+        ctx.out.summary(&Count { count, revision }, "");
+    }
     if let Some(hint) = hint.filter(|_| count == 0) {
         ctx.out.note(&hint);
+    } else if count == 0 && listing.filter.is_empty() && !args.selection.has_bounds() && rev == 0 {
+        hint_for_prefix(ctx, &source.store, &listing.range.start).await;
     }
     Ok(Count { count, revision })
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
+use crate::activity::BranchLevels;
 use crate::args::parse_revision;
 use crate::commands::clock::AtArgs;
 use crate::commands::conditions::IfLockedArgs;
-use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
 use crate::commands::serializable::SerializableArgs;
@@ -44,9 +44,11 @@ use crate::kvstore::{KeyRange, Revision};
 /// Exit codes:
 ///   0  listed, even if no key matches
 ///   1  --at: the clock key does not exist
+///   2  the file of --db does not exist, or is not a database
 ///   4  the revision is in the future, or compacted (perhaps during the listing), or
-///      --at is before the oldest known time
+///      --at is before the oldest known time; the file of --db is damaged
 ///   5  the lock of --if-locked is not held
+///   70 --history: the folder of temporary files ($TMPDIR) cannot be written
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,

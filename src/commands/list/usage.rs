@@ -2,7 +2,7 @@
 
 use super::branch_sums::{BranchSum, BranchSums, Ranking};
 use super::listing::Listing;
-use crate::commands::levels::BranchLevels;
+use crate::activity::BranchLevels;
 use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
 use crate::output::{Progress, Sink, UsageRow, bytes};

@@ -19,6 +19,12 @@ use crate::time::Time;
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
 /// Interval of the notes about a busy lock.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
+/// On a terminal, the holder and the place in the queue are read this often, which costs the server a read of the queue.
+const REFRESH_EVERY: Duration = Duration::from_secs(5);
+/// On a terminal, the line about the wait is redrawn this often.
+const REDRAW_EVERY: Duration = Duration::from_millis(200);
+/// A later place in a queue is not counted exactly.
+const MAX_PLACE: u16 = 100;
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
@@ -93,7 +99,6 @@ async fn queue(
     started: Instant,
 ) -> Result<LockGuard, Failure> {
     let store = ctx.store();
-    let name = bytes::escape(&request.name);
     kept.watch_key(store, &entry.guard.key, entry.guard.revision);
     if entry.first {
         return Ok(entry.guard);
@@ -108,13 +113,11 @@ async fn queue(
         WaitLimit::For(time) => Some(started + time),
         _ => None,
     };
-    let progress = ctx.out.progress("waiting for the lock", None);
     let result = tokio::select! {
         biased;
         result = wait(ctx, request, &entry, kept, limit) => result,
-        never = announce_holder(ctx, request, &name) => match never {},
+        never = announce(ctx, request, &entry, started) => match never {},
     };
-    progress.finish();
     result.map(|()| entry.guard)
 }
 
@@ -177,26 +180,88 @@ fn format_blocker(blocker: &Blocker) -> String {
     blocker.owner.as_ref().map_or_else(|| key.clone(), |owner| format!("{key} ({owner})"))
 }
 
-/// Says who holds the lock, for as long as it is waited for.
-async fn announce_holder(ctx: &Context, request: &LockRequest, name: &str) -> Infallible {
-    let mut pause = ANNOUNCE_AFTER;
-    loop {
-        sleep(pause).await;
-        // A failure is the business of the wait itself.
-        if let Ok(Some(holder)) = ctx.store().lock_holder(&request.name, request.mode.shared).await {
-            ctx.out.note(&format_waiting(name, &holder));
+/// Says who holds the lock and for how long it has been waited for: on a terminal in one line that is redrawn, otherwise as
+/// a note from time to time.
+async fn announce(ctx: &Context, request: &LockRequest, entry: &QueueEntry, started: Instant) -> Infallible {
+    let progress = ctx.out.waiting();
+    let name = bytes::escape(&request.name);
+    if !progress.is_shown() {
+        let mut pause = ANNOUNCE_AFTER;
+        loop {
+            sleep(pause).await;
+            if let Some(view) = read_queue(ctx, request, entry).await {
+                ctx.out.note(&format_waiting(&name, None, Some(&view)));
+            }
+            pause = ANNOUNCE_EVERY;
         }
-        pause = ANNOUNCE_EVERY;
+    }
+    let view = Mutex::new(None);
+    let lock = || view.lock().unwrap_or_else(PoisonError::into_inner);
+    let reading = async {
+        loop {
+            let read = read_queue(ctx, request, entry).await;
+            *lock() = read;
+            sleep(REFRESH_EVERY).await;
+        }
+    };
+    let drawing = async {
+        loop {
+            progress.set_label(|| format_waiting(&name, Some(started.elapsed()), lock().as_ref()));
+            progress.tick();
+            sleep(REDRAW_EVERY).await;
+        }
+    };
+    tokio::select! {
+        never = reading => never,
+        never = drawing => never,
     }
 }
 
-fn format_waiting(name: &str, holder: &LockHolder) -> String {
+/// What a waiter sees of its queue.
+struct QueueView {
+    holder: LockHolder,
+    place: u64,
+}
+
+/// Reads the holder and the place in the queue; `None` if nobody holds the lock any more. A failure is the business of the
+/// wait itself.
+async fn read_queue(ctx: &Context, request: &LockRequest, entry: &QueueEntry) -> Option<QueueView> {
+    let store = ctx.store();
+    let holder = store.lock_holder(&request.name, request.mode.shared).await.ok()??;
+    let place = store.place_in_queue(&request.name, entry.guard.revision, MAX_PLACE).await.ok()?;
+    Some(QueueView { holder, place })
+}
+
+/// The holder and the place in the queue; with `waited`, also for how long this command has waited.
+fn format_waiting(name: &str, waited: Option<Duration>, view: Option<&QueueView>) -> String {
+    let waited_text = waited.map_or(String::new(), |waited| format!("{} ", format_seconds(waited.as_secs())));
+    let text = format!("waiting {waited_text}for {name}");
+    let Some(QueueView { holder, place }) = view else { return text };
     let what = if holder.holds { "held by" } else { "behind" };
-    let who = holder.lease.map_or_else(|| bytes::escape(&holder.key), |lease| lease.to_string());
-    let owner = holder.owner.as_ref().map_or(String::new(), |owner| format!(" ({owner})"));
-    let seconds = holder.owner.as_ref().and_then(|owner| owner.waited_seconds(Time::now()));
-    let time = seconds.map_or(String::new(), |seconds| format!(" for {seconds} s"));
-    format!("waiting for {name}: {what} {who}{owner}{time}")
+    let key = holder.lease.map_or_else(|| bytes::escape(&holder.key), |lease| lease.to_string());
+    let who = match &holder.owner {
+        // One line of a terminal has room for the owner only.
+        Some(owner) if waited.is_some() => owner.to_string(),
+        Some(owner) => format!("{key} ({owner})"),
+        None => key,
+    };
+    let since = holder.owner.as_ref().and_then(|owner| owner.waited_seconds(Time::now()));
+    let since = since.map_or(String::new(), |seconds| format!(" for {}", format_seconds(seconds)));
+    let more = if *place >= u64::from(MAX_PLACE) { " or later" } else { "" };
+    match waited {
+        // What may be cut at the end is least important.
+        Some(_) => format!("{text}, place {place}{more}: {what} {who}{since}"),
+        None => format!("{text}: {what} {who}{since}; place {place}{more} in the queue"),
+    }
+}
+
+/// A duration in whole seconds: `59s`, `12m5s`, `3h0m`.
+fn format_seconds(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{}m", seconds / 3600, seconds / 60 % 60),
+    }
 }
 
 /// Sleeps until the deadline, or forever if there is none.

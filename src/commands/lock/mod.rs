@@ -131,7 +131,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             if let Some(child) = prepared {
                 child.close().await;
             }
-            Err(failure)
+            // Nothing is left to say about a wait that the user ends.
+            if failure.is_end_by_signal() { Ok(Exit::Interrupted) } else { Err(failure) }
         }
     }
 }

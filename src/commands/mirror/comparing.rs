@@ -5,7 +5,7 @@ use super::session::{MirrorSession, MirrorStop};
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::MirrorComparison;
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 use crate::sync::mirror::{
     MirrorPlace, MirrorPosition, Overlay, PassCounts, PassRevisions, PlaceState, PrefixDifference,
 };
@@ -69,7 +69,8 @@ impl MirrorSession<'_> {
         survey.show(self.ctx);
         self.print_comparison("would-copy", survey.counts, survey.at)?;
         let PassCounts { created, changed, deleted, .. } = survey.counts;
-        let words = format!("create {created}, change {changed} and delete {}", counted(deleted, "key"));
+        let words =
+            format!("create {}, change {} and delete {}", grouped(created), grouped(changed), counted(deleted, "key"));
         self.ctx
             .out
             .note(&format!("dry run: would {words}, and follow the source after revision {}", survey.at.source));
@@ -98,5 +99,5 @@ impl MirrorSession<'_> {
 }
 
 fn differing(count: u64) -> String {
-    if count == 1 { "1 key differs".to_owned() } else { format!("{count} keys differ") }
+    if count == 1 { "1 key differs".to_owned() } else { format!("{} differ", counted(count, "key")) }
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::bytes;
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 use crate::sync::mirror::{
     CopyBatch, CopyGuard, CopyOutcome, MirrorError, MirrorPlace, MirrorPosition, Overlay, PassCounts, PassRevisions,
     PlaceState, PlaceWriter, PrefixDifference,
@@ -46,21 +46,30 @@ pub(super) struct MissedSince {
 
 /// Shows a difference as `diff` does.
 pub(super) fn show(ctx: &Context, difference: &PrefixDifference) {
+    ctx.out.plain_note(&line(difference));
+}
+
+fn line(difference: &PrefixDifference) -> String {
     let mark = match (&difference.change.value, difference.found) {
         (None, _) => '-',
         (_, None) => '+',
         _ => '~',
     };
-    ctx.out.plain_note(&format!("{mark} {}", bytes::escape(&difference.change.key)));
+    format!("{mark} {}", bytes::escape(&difference.change.key))
 }
 
 impl Survey {
+    /// Shows what a dry run would overwrite or delete.
     pub(super) fn show(&self, ctx: &Context) {
         self.shown.iter().for_each(|difference| show(ctx, difference));
         let rest = (self.counts.changed + self.counts.deleted).saturating_sub(self.shown.len() as u64);
         if rest > 0 {
-            ctx.out.plain_note(&format!("  and {} more", counted(rest, "key")));
+            ctx.out.plain_note(&format!("… and {} more", grouped(rest)));
         }
+    }
+
+    fn show_candidates(&self, ctx: &Context) {
+        ctx.show_candidates(self.shown.iter().map(line), self.counts.changed + self.counts.deleted);
     }
 }
 
@@ -147,12 +156,13 @@ impl MirrorSession<'_> {
         self.check_limits(&survey)?;
         let PassCounts { created, changed, deleted, destination, .. } = survey.counts;
         if changed + deleted > 0 && !self.consented {
-            survey.show(self.ctx);
+            survey.show_candidates(self.ctx);
             let prefix = bytes::name(self.mapping.store_prefix());
-            self.ctx.consent(&format!(
-                "change {changed} and delete {deleted} of {} with prefix {prefix}, and create {created}",
-                counted(destination, "key"),
-            ))?;
+            let [change, delete, create] = [changed, deleted, created].map(grouped);
+            let keys = counted(destination, "key");
+            let question =
+                format!("Change {change} and delete {delete} of {keys} with prefix {prefix}, and create {create}");
+            self.ctx.consent_to_destroy(changed + deleted, &question)?;
         }
         self.consented = true;
         self.copy(writer, MirrorPosition::default(), survey.at).await

@@ -49,6 +49,8 @@ pub struct LoadTally {
     pub written: u64,
     pub unchanged: u64,
     pub exists: u64,
+    /// The first key that exists with another value.
+    pub existing_key: Option<Vec<u8>>,
     pub unknown: u64,
     /// The granted leases that are in use.
     pub leases: HashSet<LeaseId>,
@@ -59,6 +61,7 @@ impl LoadTally {
         self.written += other.written;
         self.unchanged += other.unchanged;
         self.exists += other.exists;
+        self.existing_key = self.existing_key.take().or(other.existing_key);
         self.unknown += other.unknown;
         self.leases.extend(other.leases);
     }
@@ -76,7 +79,10 @@ impl LoadTally {
                 }
             }
             RecordOutcome::Unchanged => self.unchanged += 1,
-            RecordOutcome::Exists => self.exists += 1,
+            RecordOutcome::Exists => {
+                self.exists += 1;
+                self.existing_key.get_or_insert_with(|| item.key.clone());
+            }
             RecordOutcome::Unknown => self.unknown += 1,
         }
     }

@@ -15,8 +15,8 @@ use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, LeaseId, LeaseKeeper, LockGuard, Store};
-use crate::output::{InputRecord, LoadAnswer, Progress};
-use crate::plural::counted;
+use crate::output::{FailedCondition, InputRecord, LoadAnswer, Progress};
+use crate::plural::{counted, grouped};
 use crate::proto::Codec;
 use crate::signal::after_cancel;
 use crate::sync::{InputLine, RecordLines};
@@ -326,8 +326,10 @@ impl Load<'_> {
         }
         if let Err(failure) = result {
             let loaded = format!(
-                "{} loaded ({written} written, {unchanged} unchanged)",
-                counted(self.tally.applied(), "record")
+                "{} loaded ({} written, {} unchanged)",
+                counted(self.tally.applied(), "record"),
+                grouped(written),
+                grouped(unchanged)
             );
             let other_store = failure.is_other_store();
             let partly = written > 0 && !other_store && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);
@@ -365,7 +367,11 @@ impl Load<'_> {
             .hint("run the same command again to resume; loaded records are skipped"));
         }
         if exists > 0 {
-            return Err(Failure::conflict(format!("already present with another value: {}", counted(exists, "key"))));
+            // With several keys, the error does not say which, so the condition names none.
+            let only = self.tally.existing_key.clone().filter(|_| exists == 1);
+            let failed = only.map(|key| FailedCondition { kind: "exists", key, mod_revision: None, value: None });
+            let why = format!("already present with another value: {}", counted(exists, "key"));
+            return Err(Failure::conflict(why).condition(failed));
         }
         Ok(Exit::Done)
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::context::Context;
@@ -10,7 +11,8 @@ use crate::error::{Exit, Failure};
 use crate::gc::Timestamp;
 use crate::kvstore::{KeyRange, LockGuard, Revision};
 use crate::output::{ChangeCounts, ChangeKind, RestoreAnswer, RestoreRow, bytes};
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
+use crate::shell;
 use crate::sync::{
     Applier, ApplyError, PlanEntry, PlanFileError, PlanHead, PlanLine, StoredPlan, UndoEntry, UndoFile, count_changes,
 };
@@ -72,6 +74,12 @@ fn undo_failure(path: Option<&Path>, error: &io::Error) -> Failure {
     let path = path.unwrap_or(Path::new("the undo file"));
     match error.kind() {
         io::ErrorKind::AlreadyExists => exists(path),
+        io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let line = shell::line([b"mkdir".as_slice(), b"-p", folder.as_os_str().as_bytes()]);
+            Failure::usage(format!("cannot create {}: {error}", path.display()))
+                .hint(format!("the folder must exist: '{line}'; nothing was changed"))
+        }
         _ => Failure::usage(format!("cannot create {}: {error}", path.display())),
     }
 }
@@ -150,14 +158,17 @@ pub(super) async fn run(
         return dry_run(ctx, plan);
     }
     if plan.counts.total() == 0 {
-        ctx.out.report(&RestoreAnswer { unchanged: plan.unchanged, ..RestoreAnswer::default() })?;
+        ctx.out.report(&RestoreAnswer {
+            unchanged: plan.unchanged,
+            revision: plan.head.revision,
+            ..RestoreAnswer::default()
+        })?;
         ctx.out.note(&format!("nothing to do: {} is as in {}", bytes::name(&plan.head.prefix), plan.head.source));
         return Ok(Exit::Done);
     }
-    if !ctx.safety.yes {
-        show(ctx, &plan);
-    }
-    let consent = ctx.consent(&question(&plan))?;
+    let candidates = plan.first.iter().map(|(kind, key)| format!("{} {}", verb(*kind), bytes::escape(key)));
+    ctx.show_candidates(candidates, plan.counts.total());
+    let consent = ctx.consent_to_destroy(plan.counts.modified + plan.counts.deleted, &question(&plan))?;
     let undo_head = PlanHead {
         undo: true,
         time: Timestamp::now().to_string(),
@@ -178,16 +189,6 @@ pub(super) async fn run(
     report(ctx, &plan, &applier, result, undo)
 }
 
-fn show(ctx: &Context, plan: &RestorePlan) {
-    for (kind, key) in &plan.first {
-        ctx.out.note(&format!("  {} {}", verb(*kind), bytes::escape(key)));
-    }
-    let more = plan.counts.total() - plan.first.len() as u64;
-    if more > 0 {
-        ctx.out.note(&format!("  and {more} more; --dry-run lists all"));
-    }
-}
-
 fn verb(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Created => "create",
@@ -199,11 +200,11 @@ fn verb(kind: ChangeKind) -> &'static str {
 fn question(plan: &RestorePlan) -> String {
     let (prefix, changes) = (bytes::name(&plan.head.prefix), summary_words(plan.counts));
     match (plan.head.undo, plan.reverts) {
-        (true, _) => format!("take the restore of {} back: {changes}", plan.head.time),
+        (true, _) => format!("Take the restore of {} back: {changes}", plan.head.time),
         (false, true) => {
-            format!("restore {prefix} to {}, which reverts everybody's changes since: {changes}", plan.head.source)
+            format!("Restore {prefix} to {}, which reverts everybody's changes since: {changes}", plan.head.source)
         }
-        (false, false) => format!("make {prefix} equal to {}: {changes}", plan.head.source),
+        (false, false) => format!("Make {prefix} equal to {}: {changes}", plan.head.source),
     }
 }
 
@@ -316,6 +317,7 @@ fn report(
         unchanged: plan.unchanged + tally.unchanged,
         conflicts: tally.conflicts,
         unknown: tally.unknown,
+        revision: plan.head.revision,
         dry_run: false,
     };
     ctx.out.report(&answer)?;
@@ -364,7 +366,7 @@ fn report(
 }
 
 fn done_words(done: ChangeCounts) -> String {
-    let ChangeCounts { created, modified, deleted } = done;
+    let [created, modified, deleted] = [done.created, done.modified, done.deleted].map(grouped);
     format!("{created} created, {modified} modified, {deleted} deleted")
 }
 

@@ -35,10 +35,12 @@ use crate::output::ChangeKind;
 ///
 /// Exit codes:
 ///   0  done, or nothing to do
-///   4  the revision is in the future, or compacted
+///   2  a file does not exist, or has another format
+///   4  the revision is in the future, or compacted; the file is damaged
 ///   5  a safety rule refused: an empty source, too many deletions, no trailer
 ///   6  some keys were changed meanwhile and left, or an error ended the restore
 ///   7  it is unknown whether some changes were made
+///   70 the folder of temporary files ($TMPDIR) cannot be written
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,

@@ -248,8 +248,9 @@ fn cannot_plan(args: &Args, error: &io::Error) -> Failure {
 
 /// Reports a plan that was written and is not executed.
 pub(super) fn report_saved(ctx: &Context, plan: &RestorePlan, path: &Path) -> Result<Exit, Failure> {
-    let answer =
-        RestoreAnswer { done: plan.counts, unchanged: plan.unchanged, dry_run: true, ..RestoreAnswer::default() };
+    let revision = plan.head.revision;
+    let unchanged = plan.unchanged;
+    let answer = RestoreAnswer { done: plan.counts, unchanged, revision, dry_run: true, ..RestoreAnswer::default() };
     ctx.out.report(&answer)?;
     let command = ctx.command_line(&["restore", "--apply-plan"]).path(path);
     ctx.out.note(&format!("would {}; to do it: {command}", summary_words(plan.counts)));

@@ -55,8 +55,8 @@ Examples:
 )]
 pub struct Args {
     /// Snapshot, or copy of a member's database
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "db", value_hint = clap::ValueHint::FilePath)]
+    file: Option<PathBuf>,
     /// Compute the hash at revision N [default: the latest]
     #[arg(long, value_name = "N", value_parser = parse_revision)]
     rev: Option<Revision>,
@@ -70,11 +70,13 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be read or is damaged, a revision that is not in it, a signal, or the deadline.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    if args.file.as_os_str() == "-" {
+    // Without a file, --db is given, which was refused before.
+    let Some(file) = args.file.as_deref() else { return Err(Failure::usage("FILE is missing")) };
+    if file.as_os_str() == "-" {
         return Err(Failure::usage("cannot verify a pipe: the file is read more than once")
             .hint("save it to a file first: cat > FILE; a file with the name - is ./-"));
     }
-    let found = examine(ctx, &args.file, args.rev.unwrap_or(0)).await?;
+    let found = examine(ctx, file, args.rev.unwrap_or(0)).await?;
     report(ctx, args, &found)
 }
 
@@ -126,7 +128,7 @@ fn failure(error: VerifyError) -> Failure {
 }
 
 fn report(ctx: &Context, args: &Args, found: &Verification) -> Result<Exit, Failure> {
-    let path = &args.file;
+    let path = args.file.as_deref().unwrap_or(Path::new(""));
     let file = path.to_string_lossy();
     let (sha256_state, sha256) = match &found.checksum {
         Checksum::Absent => ("absent", None),

@@ -4,23 +4,22 @@ mod advice;
 mod consistency;
 mod diagnose;
 mod forecast;
+mod latency;
+mod report;
+mod watch;
 
 use std::time::{Duration, Instant};
 
-use crate::args::{parse_duration, parse_period};
+use crate::args::{parse_duration, parse_period, safety_options};
 use crate::commands::serializable::one_member;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::health::forecast::SpaceTarget;
-use crate::health::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, scan_cluster};
+use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
 use crate::kvstore::Refusal;
-use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
+use crate::output::RevisionOnly;
 use crate::size::parse_size;
-use crate::time::Time;
 
-/// Default intervals of --watch for a healthy and an unhealthy cluster, as in Cilium's StatusCheckInterval.
-const HEALTHY_INTERVAL: Duration = Duration::from_secs(30);
-const UNHEALTHY_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause between two scans of --wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -34,6 +33,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// and quota. Each step prints its time and, if it fails, the cause and a remedy.
 /// -o json prints one object per endpoint.
 ///
+/// --latency measures each member: p50, p90, p99 and the longest time of reads and
+/// writes. A member that does not answer is a row with failures.
 /// --advice, --consistency and --forecast look at the cluster's versions, data and
 /// growth.
 ///
@@ -43,13 +44,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 ///   3  no quorum, or no endpoint works
 ///   4  login refused, if that is why no endpoint works
 ///   6  the cluster (--diagnose: an endpoint) works, but there is a problem; or
-///      only learners were asked, which do not know whether there is a quorum
+///      only learners were asked, which do not know whether there is a quorum;
+///      --latency: a probe failed
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,
+    // --latency writes.
+    args = safety_options().into_iter().filter(|option| option.get_id() == "dry-run"),
     after_help = "\
 Examples:
   kvadm status
+  kvadm status --latency 10s
   kvadm status --wait 60s -q && ./deploy
   kvadm status --advice
   kvadm status --forecast 10m --keep-below 6GiB
@@ -85,10 +90,10 @@ pub struct Args {
     #[allow(clippy::option_option)]
     forecast: Option<Option<Duration>>,
     /// With --forecast: the quota of members that do not tell theirs
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency", "advice"])]
     quota: Option<u64>,
     /// With --forecast: bytes in use to stay below [default: 80% of the quota]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency", "advice"])]
     keep_below: Option<u64>,
     /// Do not check the quorum: read each member's own data only
     ///
@@ -103,6 +108,16 @@ pub struct Args {
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period)]
     #[allow(clippy::option_option)]
     watch: Option<Option<Duration>>,
+    /// Measure reads and writes of each member for D [default: 5s]
+    ///
+    /// Ten times a second, kvadm sends each member a serializable read, a linearizable read, and a write of a key below
+    /// kvadm/.latency/. The key is on a lease, and is deleted at the end. Each write is a revision of the store. --dry-run
+    /// leaves the writes out; --serializable leaves out the writes and the linearizable reads. The times do not include the
+    /// connection and the login. Ctrl-C prints what was measured until then.
+    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period,
+          conflicts_with_all = ["revision", "quorum", "watch", "wait", "diagnose", "consistency", "advice", "forecast"])]
+    #[allow(clippy::option_option)]
+    latency: Option<Option<Duration>>,
     /// With --watch: multiply the default interval by ln(1+N), for N nodes that also watch
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
     nodes: Option<u32>,
@@ -148,10 +163,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         };
     }
     if let Some(every) = args.watch {
-        return match watch(ctx, args, every).await {
+        return match watch::run(ctx, args.evidence(), every, args.nodes).await {
             Err(failure) if failure.is_end_by_signal() => Ok(Exit::Interrupted),
             ended => ended,
         };
+    }
+    if let Some(duration) = args.latency {
+        return latency::run(ctx, args.serializable, duration.unwrap_or(latency::DEFAULT_DURATION)).await;
     }
     let started = Instant::now();
     let limit = args.wait.unwrap_or(Duration::ZERO);
@@ -168,7 +186,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 progress.finish();
             }
             let scan = scan?;
-            show(ctx, &scan, None)?;
+            report::show(ctx, &scan, None)?;
             return end(&scan);
         }
         if let Some(progress) = &progress {
@@ -206,55 +224,6 @@ async fn revision_of_member(ctx: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
-    loop {
-        let scan = scan_cluster(ctx.store(), args.evidence()).await.map_err(Failure::from);
-        let time = Time::from_secs(Time::now().secs).to_string();
-        if !matches!(&scan, Err(failure) if failure.exit != Exit::Unreachable) {
-            let health = scan.as_ref().map_or("unreachable", |scan| scan.verdict().as_str());
-            ctx.out.begin_screen(&format!("{time}  {health}"))?;
-        }
-        let healthy = match &scan {
-            Ok(scan) => {
-                show(ctx, scan, Some(time))?;
-                ctx.out.flush()?;
-                scan.verdict() == ClusterHealth::Healthy
-            }
-            Err(failure) if failure.exit == Exit::Unreachable => {
-                ctx.out.error(&failure.view());
-                false
-            }
-            Err(_) => {
-                scan?;
-                false
-            }
-        };
-        ctx.sleep(every.unwrap_or_else(|| interval(healthy, args.nodes))).await?;
-    }
-}
-
-/// Cilium's interval: `base * ln(1 + nodes)`; without `nodes`, the base.
-fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
-    let base = if healthy { HEALTHY_INTERVAL } else { UNHEALTHY_INTERVAL };
-    nodes.map_or(base, |nodes| base.mul_f64(f64::from(nodes).ln_1p()))
-}
-
-fn show(ctx: &Context, scan: &ClusterScan, time: Option<String>) -> Result<(), Failure> {
-    let rows: Vec<MemberRow<'_>> = scan.members.iter().map(MemberObservation::row).collect();
-    let complaints = scan.complaints();
-    ctx.out.report(&StatusAnswer {
-        verdict: scan.verdict().as_str(),
-        quorum: scan.quorum_word(),
-        quorum_ms: scan.quorum_ms(),
-        cluster: scan.cluster,
-        revision: scan.revision(),
-        members: &rows,
-        complaints: &complaints,
-        time,
-    })?;
-    Ok(())
-}
-
 fn end(scan: &ClusterScan) -> Result<Exit, Failure> {
     match scan.verdict() {
         ClusterHealth::Healthy => Ok(Exit::Done),
@@ -264,21 +233,5 @@ fn end(scan: &ClusterScan) -> Result<Exit, Failure> {
             "the cluster has no quorum: it cannot serve writes or linearizable reads",
         )
         .hint("start members until a majority of the voting members is up and connected")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interval_is_cilium_s() {
-        assert_eq!(interval(true, None), Duration::from_secs(30));
-        assert_eq!(interval(false, None), Duration::from_secs(5));
-        // Cilium's own figures, rounded to the millisecond.
-        for (nodes, well, unwell) in [(1, 20_794, 3_466), (8, 65_917, 10_986), (8192, 270_331, 45_055)] {
-            let millis = |healthy| (interval(healthy, Some(nodes)).as_secs_f64() * 1e3).round();
-            assert_eq!((millis(true), millis(false)), (f64::from(well), f64::from(unwell)));
-        }
     }
 }

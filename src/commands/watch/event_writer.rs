@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyValue, Revision};
 use crate::output::{ChangeKind, EventRow, StatusRow};
+use crate::time::Time;
 
 /// The record that follows a listing's last key.
 pub const LIST_DONE: &str = "list-done";
@@ -25,14 +26,17 @@ impl<E: Into<Failure>> From<E> for StopReason {
     }
 }
 
-/// Prints a change, given the previous state of the key; returns whether it counts.
-pub type ShowChange<'a> = Box<dyn Fn(ChangeKind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
+/// Prints a change, given the time to show and the previous state of the key; returns whether it counts.
+pub type ShowChange<'a> =
+    Box<dyn Fn(Option<String>, ChangeKind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
 
 pub struct EventWriter<'a> {
     pub ctx: &'a Context,
     pub only: Vec<ChangeKind>,
     pub keys_only: bool,
     pub prev: bool,
+    /// Whether each event begins with the time when it was received.
+    pub timestamps: bool,
     /// The number of changes left to write, if limited.
     pub remaining: Option<u64>,
     pub until: Option<&'static str>,
@@ -67,13 +71,13 @@ impl EventWriter<'_> {
         match (&self.exec, &self.show) {
             (Some(exec), _) => exec.run(self.ctx, kind, kv).await?,
             (None, Some(show)) => {
-                if !show(kind, kv, prev)? {
+                if !show(self.time(), kind, kv, prev)? {
                     return Ok(false);
                 }
             }
             (None, None) => {
                 let prev = self.prev.then_some(prev);
-                self.ctx.out.live(&EventRow { kind, kv, value: !self.keys_only, prev })?;
+                self.ctx.out.live(&EventRow { time: self.time(), kind, kv, value: !self.keys_only, prev })?;
             }
         }
         self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
@@ -85,12 +89,19 @@ impl EventWriter<'_> {
     /// # Errors
     /// The watch ends at this event, or stdout is closed.
     pub fn list_done(&self, revision: Revision) -> Result<(), StopReason> {
-        self.write_status(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
+        let row = StatusRow { time: self.time(), event: LIST_DONE, status: None, revision: Some(revision) };
+        self.write_status(&row, LIST_DONE)
     }
 
     /// Reports the status of a sync.
     pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), StopReason> {
-        self.write_status(&StatusRow { event: "status", status: Some(status), revision }, status)
+        let row = StatusRow { time: self.time(), event: "status", status: Some(status), revision };
+        self.write_status(&row, status)
+    }
+
+    /// The time of an event that was just received.
+    fn time(&self) -> Option<String> {
+        self.timestamps.then(|| format!("{:.3}", Time::now()))
     }
 
     fn write_status(&self, row: &StatusRow, name: &str) -> Result<(), StopReason> {

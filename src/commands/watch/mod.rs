@@ -37,6 +37,9 @@ pub(super) use follow::{WatchLoop, WatchStart};
 /// cut connection, or a silent peer (found within 15s). A note is printed when the
 /// stream is interrupted for more than 1s, and when it is back.
 ///
+/// On a terminal, lines are aligned and values are cut at its width; -o text prints
+/// all of them.
+///
 /// If the missed events have been compacted, --sync prints the differences. Without
 /// --sync the watch fails and names the first revision that can be watched.
 ///
@@ -100,6 +103,12 @@ pub struct Args {
     /// Print keys without their values
     #[arg(long, help_heading = "What to print")]
     keys_only: bool,
+    /// Begin each line with the time when the event was received
+    ///
+    /// The time is this machine's clock in UTC, as RFC 3339 with milliseconds: 2026-01-31T23:59:59.123Z. In JSON and YAML, it
+    /// is the field time. etcd does not record when a key was written, and events of the past have the time of their arrival.
+    #[arg(long, conflicts_with = "exec", help_heading = "What to print")]
+    timestamps: bool,
     /// Print only these kinds of changes
     #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to print")]
     only: Vec<ChangeFilter>,
@@ -201,6 +210,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         only: args.only.iter().map(|what| what.kind()).collect(),
         keys_only: args.keys_only,
         prev: args.prev,
+        timestamps: args.timestamps,
         remaining: args.count,
         until: args.until.map(UntilEvent::as_str),
         exec,

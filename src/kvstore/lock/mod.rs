@@ -274,6 +274,22 @@ impl Store {
         }))
     }
 
+    /// The place in the queue of the contender that joined at this revision, counted from 1 with the holder first. A queue may
+    /// be long: at most `limit` keys are read, and the place is then no more than `limit`.
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn place_in_queue(&self, name: &[u8], joined: Revision, limit: u16) -> Result<u64, Error> {
+        let prefix = [&self.absolute(name), b"/".as_slice()].concat();
+        let ahead = GetOptions::new()
+            .with_range(range_end(&prefix))
+            .with_max_create_revision(joined.saturating_sub(1))
+            .with_keys_only()
+            .with_limit(i64::from(limit.saturating_sub(1)));
+        let (_, found) = self.lock_range(Request::read("lock place", &prefix), ahead).await?;
+        Ok((found.len() as u64).saturating_add(1))
+    }
+
     /// The guard with its absolute key, if the key may be relative to the namespace: a lock may lie outside the namespace,
     /// so the one that is held decides. A key that begins with the namespace is absolute.
     ///

@@ -76,6 +76,11 @@ impl Backlog {
         Some(Self { segments: VecDeque::new(), plan, next })
     }
 
+    /// The end of the backlog (exclusive).
+    pub(crate) fn end(&self) -> Revision {
+        self.plan.end
+    }
+
     /// The next segment; `None` after the last one. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<BacklogSegment> {
         while self.segments.len() < self.plan.streams && segment_end(self.next) < self.plan.end {
@@ -105,7 +110,7 @@ impl BacklogPlan {
         if let Ok(Ok(mut open)) =
             timeout_at(until, self.store.open_watch_stream(&self.cover, start, false, self.prev)).await
         {
-            while let Ok(WatchMessage::Events { events: more, more: cut }) =
+            while let Ok(WatchMessage::Events { events: more, more: cut, .. }) =
                 timeout_at(until, open.next_message()).await
             {
                 bytes = more.iter().map(event_bytes).fold(bytes, usize::saturating_add);

@@ -37,6 +37,9 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 /// decoded twice.
 const UPDATE_EVENTS: usize = 4096;
 
+/// A batch of the past with fewer events is the last one: etcd sends up to 1000 revisions at a time.
+const FULL_BATCH: usize = 1000;
+
 /// The number of logins after which a refusal is no longer taken for one of the token.
 const MAX_LOGINS: u32 = 2;
 
@@ -99,6 +102,8 @@ pub struct Watcher {
     logins: u32,
     /// The streams that were opened.
     opened: u64,
+    /// The member's revision when it sent a full batch of an earlier time; 0 if the last response was no such batch.
+    behind_of: Revision,
 }
 
 /// An interruption of the stream.
@@ -124,6 +129,7 @@ impl Store {
             backoff: Backoff::default(),
             logins: 0,
             opened: 0,
+            behind_of: 0,
         }
     }
 
@@ -162,6 +168,13 @@ impl Watcher {
         self.opened
     }
 
+    /// The number of revisions that are still to be returned although they have happened, as far as the member's responses
+    /// tell; 0 for a watch that has caught up.
+    pub fn behind(&self) -> u64 {
+        let end = self.backlog.as_ref().map_or(self.behind_of, |backlog| self.behind_of.max(backlog.end()));
+        u64::try_from(end.saturating_sub(self.next_revision().saturating_sub(1))).unwrap_or(0)
+    }
+
     /// Whether the stream was interrupted and has not come back.
     pub fn is_interrupted(&self) -> bool {
         self.lost.is_some()
@@ -174,6 +187,7 @@ impl Watcher {
         self.open = None;
         self.pending = Vec::new().into_iter();
         self.backlog = None;
+        self.behind_of = 0;
     }
 
     async fn step(&mut self) -> Result<WatchUpdate, Error> {
@@ -199,7 +213,10 @@ impl Watcher {
                 }
             };
             match open.next_message().await {
-                WatchMessage::Events { events, more } => {
+                WatchMessage::Events { events, more, told } => {
+                    let sent = events.last().map_or(told, revision);
+                    // A watch that has caught up gets each change at once: only a batch of the past ends before the present.
+                    self.behind_of = if events.len() >= FULL_BATCH && sent < told { told } else { 0 };
                     // Only the first response shows the size and pace of the backlog.
                     let (took, end) = (open.age(), std::mem::take(&mut open.unread_up_to));
                     if end > 0 && !more {
@@ -348,43 +365,4 @@ impl Watcher {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use etcd_client::proto::PbKeyValue;
-
-    use super::*;
-    use crate::transport::TlsFiles;
-    use crate::transport::testing::{options, session};
-
-    /// The position moves although no event is wanted; nothing listens at the endpoint.
-    #[tokio::test]
-    async fn events_between_the_ranges_are_progress() {
-        let options = options(&["127.0.0.1:1".to_owned()], TlsFiles::default(), Duration::from_secs(1));
-        let store = Store::new(options, session(&Arc::default()));
-        let ranges = vec![KeyRange::prefix(b"/a/"), KeyRange::prefix(b"/c/")];
-        let mut watcher = store.watch(WatchOptions { ranges, start: 1, known: 0, prev: false });
-        let kv = PbKeyValue { key: b"/b/x".to_vec(), mod_revision: 7, ..PbKeyValue::default() };
-        let event = PbEvent { kv: Some(kv), ..PbEvent::default() };
-        watcher.pending = watcher.assembly.push(vec![event; UPDATE_EVENTS + 1], false).unwrap_or_default().into_iter();
-        assert!(matches!(watcher.next().await, Ok(WatchUpdate::Progress)));
-        assert_eq!(watcher.next_revision(), 8);
-    }
-
-    #[test]
-    fn updates_are_of_whole_revisions_and_the_position_follows_them() {
-        let options = options(&["127.0.0.1:1".to_owned()], TlsFiles::default(), Duration::from_secs(1));
-        let store = Store::new(options, session(&Arc::default()));
-        let mut watcher =
-            store.watch(WatchOptions { ranges: vec![KeyRange::prefix(b"")], start: 1, known: 0, prev: false });
-        let events = |at: Revision, count: usize| {
-            let kv = PbKeyValue { key: b"/a".to_vec(), mod_revision: at, ..PbKeyValue::default() };
-            vec![PbEvent { kv: Some(kv), ..PbEvent::default() }; count]
-        };
-        let all = [events(1, UPDATE_EVENTS + 900), events(2, 3000), events(3, 1500), events(4, 1)].concat();
-        watcher.pending = watcher.assembly.push(all, false).unwrap_or_default().into_iter();
-        for (expected, next) in [(UPDATE_EVENTS + 900, 2), (4500, 4), (1, 5), (0, 5)] {
-            assert_eq!((watcher.take_pending().len(), watcher.next_revision()), (expected, next));
-        }
-    }
-}
+mod tests;

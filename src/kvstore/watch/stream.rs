@@ -50,8 +50,8 @@ pub(crate) struct OpenedWatch {
 
 /// The meaning of a response.
 pub(crate) enum WatchMessage {
-    /// Changes; continued in another response if `more`.
-    Events { events: Vec<PbEvent>, more: bool },
+    /// Changes; continued in another response if `more`. `told` is the member's revision when it sent them.
+    Events { events: Vec<PbEvent>, more: bool, told: Revision },
     /// Everything up to this revision has been sent.
     Progress(Revision),
     /// The watch's position is compacted: no events will follow.
@@ -225,7 +225,11 @@ impl OpenedWatch {
             if let Err(error) = self.check(&answer.events) {
                 return WatchMessage::Lost(error);
             }
-            return WatchMessage::Events { events: std::mem::take(&mut answer.events), more: answer.fragment };
+            return WatchMessage::Events {
+                events: std::mem::take(&mut answer.events),
+                more: answer.fragment,
+                told: header_revision,
+            };
         }
     }
 }

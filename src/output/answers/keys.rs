@@ -164,6 +164,7 @@ impl Record for LoadAnswer {
         visit(data("exists", Value::Uint(self.exists)));
         visit(data("unknown", Value::Uint(self.unknown)));
         visit(data("leases", Value::Uint(self.leases)));
+        visit(data("dry_run", if self.dry_run { Value::Bool(true) } else { Value::Absent }));
     }
 }
 
@@ -221,6 +222,7 @@ impl Record for DeleteAnswer {
         }
         visit(data("kept", Value::Uint(self.kept)));
         visit(data("revision", Value::Int(self.revision)));
+        visit(data("dry_run", self.would_delete.map_or(Value::Absent, |_| Value::Bool(true))));
     }
 }
 

@@ -1,18 +1,23 @@
 //! Records of the verbs, other than keys.
 
+mod activity;
 mod advice;
+mod check;
 mod compact;
 mod diagnosis;
 mod dry_run;
 mod health;
 mod keys;
+mod latency;
 mod lease;
 mod mirror;
 mod snapshot;
 mod status;
 mod txn;
 
+pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};
 pub use advice::{AdviceAnswer, AdviceRow};
+pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
@@ -21,6 +26,7 @@ pub use keys::{
     ClockRow, Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, ReadMemberRow, RevisionOnly, SettingRow, Tally,
     VersionRow,
 };
+pub use latency::{LatencyAnswer, LatencyRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};

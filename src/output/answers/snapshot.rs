@@ -119,7 +119,7 @@ impl Record for VerifiedSnapshot<'_> {
         visit(data("damage", Value::records(self.damage.iter())));
         visit(always("sha256_state", Value::Str(self.sha256_state)));
         visit(always("sha256", Value::str(self.sha256)));
-        visit(always("hash", Value::uint(self.hash.map(u64::from))));
+        visit(always("hash", Value::ordinal(self.hash.map(u64::from))));
         visit(always("hash_revision", Value::int(self.hash_revision)));
         visit(always("compact_revision", Value::int(self.compact_revision)));
         visit(always("compacted", Value::int(self.compacted)));
@@ -133,8 +133,8 @@ impl Record for VerifiedSnapshot<'_> {
         visit(always("free", Value::Size(self.free)));
         visit(always("storage_version", Value::str(self.storage_version)));
         visit(always("cluster_version", Value::str(self.cluster_version)));
-        visit(always("index", Value::uint(self.index)));
-        visit(always("term", Value::uint(self.term)));
+        visit(always("index", Value::ordinal(self.index)));
+        visit(always("term", Value::ordinal(self.term)));
         visit(always("auth", Value::Bool(self.auth)));
         visit(always("users", Value::Uint(self.users)));
         visit(always("roles", Value::Uint(self.roles)));
@@ -156,8 +156,8 @@ pub struct DamageRow {
 
 impl Record for DamageRow {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("page", Value::Uint(self.page)));
-        visit(always("offset", Value::Uint(self.offset)));
+        visit(always("page", Value::Ordinal(self.page)));
+        visit(always("offset", Value::Ordinal(self.offset)));
         visit(always("error", Value::Str(&self.error)));
     }
 }

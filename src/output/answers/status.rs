@@ -13,6 +13,8 @@ pub struct MemberRow<'a> {
     pub health: &'static str,
     /// The member's own status; `None` if it does not answer.
     pub status: Option<&'a MemberStatus>,
+    /// How many entries the member has applied less than the leader; `None` for the leader, or if it is not known.
+    pub lag: Option<u64>,
     /// The raised alarms.
     pub alarms: &'a [String],
 }
@@ -24,6 +26,7 @@ impl Record for MemberRow<'_> {
         visit(always("endpoint", Value::Str(self.endpoint)));
         visit(data("name", Value::Str(self.name)));
         visit(always("health", Value::Word(self.health, tone(self.health))));
+        visit(table("lag", Value::uint(self.lag)));
         visit(spare("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
         visit(spare("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
         visit(spare("db_size", Value::size(status.map(|s| s.db_size))));
@@ -45,7 +48,7 @@ impl Record for MemberRow<'_> {
 fn tone(health: &str) -> Tone {
     match health {
         "healthy" => Tone::Good,
-        "degraded" => Tone::Warning,
+        "degraded" | "unknown" => Tone::Warning,
         _ => Tone::Bad,
     }
 }

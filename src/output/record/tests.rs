@@ -108,7 +108,7 @@ fn a_word_is_the_same_as_text() {
     let shown = |row: Row| {
         let (mut text, mut object, mut document, mut raw) = (String::new(), Vec::new(), Vec::new(), Vec::new());
         crate::output::text::line(&mut text, &row);
-        crate::output::text::line_for_terminal(&mut text, &row);
+        crate::output::text::line_for_terminal(&mut text, &row, false);
         json::line(&mut object, &row);
         crate::output::yaml::document(&mut document, &row);
         let is_raw = crate::output::raw::value(&mut raw, &row);

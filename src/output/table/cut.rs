@@ -72,3 +72,14 @@ pub fn truncate_middle(text: &str, width: usize) -> Cow<'_, str> {
     let tail = take(&mut text.chars().rev(), width.saturating_sub(1 + head_width));
     Cow::Owned(head + "…" + &tail.into_iter().rev().collect::<String>())
 }
+
+/// Splits a line before this column of the terminal.
+pub fn split_at_column(line: &str, column: usize) -> (&str, &str) {
+    let mut width = 0;
+    let end = line.char_indices().find(|(_, c)| {
+        let reached = width >= column;
+        width += c.width().unwrap_or(0);
+        reached
+    });
+    line.split_at(end.map_or(line.len(), |(at, _)| at))
+}

@@ -140,7 +140,7 @@ fn skipped(tree: &MarkedTree, store: &Store) -> Vec<Skipped> {
 
 impl GarbageKind for MetadataGarbage {
     const NAME: &'static str = "metadata";
-    const OBJECTS: &'static str = "objects";
+    const OBJECT: &'static str = "object";
 
     fn batch(&self, store: &Store) -> usize {
         // The lock takes one compare of each transaction.

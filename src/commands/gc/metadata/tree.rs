@@ -164,7 +164,11 @@ impl MarkedTree {
             found.push(SweepRefusal {
                 why: format!(
                     "{} a time that is not valid, at which the schema stops a sweep; the first is {}",
-                    if bad.len() == 1 { "1 object has".to_owned() } else { format!("{} objects have", bad.len()) },
+                    if bad.len() == 1 {
+                        "1 object has".to_owned()
+                    } else {
+                        format!("{} have", counted(bad.len(), "object"))
+                    },
                     bytes::escape(first)
                 ),
                 hint: "write a valid time or delete the field; --ignore-bad-times keeps such objects as roots",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::locate::line_of_duplicate;
+use crate::config::line_of_duplicate;
 
 /// A schema file.
 #[derive(Deserialize)]

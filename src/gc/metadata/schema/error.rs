@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::locate::{Step, line_of};
+use crate::config::{Step, line_of};
 
 /// Why a schema is not valid.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -61,7 +61,6 @@ mod document;
 mod edges;
 mod error;
 mod json;
-mod locate;
 mod names;
 mod pattern;
 mod possible;

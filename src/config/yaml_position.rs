@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// A step into a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// To the value of this key of a mapping.
     Key(String),
     /// To the item with this index of a list.
@@ -15,7 +15,7 @@ pub(super) enum Step {
 }
 
 /// The line, from 1, of the key or item at the end of the path; if there is none, of the last one that exists.
-pub(super) fn line_of(text: &str, path: &[Step]) -> Option<usize> {
+pub fn line_of(text: &str, path: &[Step]) -> Option<usize> {
     (0..=path.len()).rev().find_map(|length| {
         let locator = Locator { path: path.get(..length)? };
         let stopped = locator.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
@@ -128,7 +128,7 @@ impl Visitor<'_> for KeyLocator<'_> {
 }
 
 /// The line, from 1, of the first key that its mapping already has.
-pub(super) fn line_of_duplicate(text: &str) -> Option<usize> {
+pub fn line_of_duplicate(text: &str) -> Option<usize> {
     let found = DuplicateFinder.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     Some(found.location()?.line())
 }

@@ -1,0 +1,76 @@
+//! Questions to the user before steps that cannot be undone.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use nix::sys::termios::{FlushArg, tcflush};
+
+use super::out::Out;
+use super::sanitize::sanitize;
+use crate::plural::grouped;
+
+/// Candidates that are shown before the question.
+const SHOWN_CANDIDATES: usize = 20;
+
+/// The answer to a confirmation prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirm {
+    /// The user agreed.
+    Yes,
+    /// The user did not agree.
+    No,
+    /// No terminal to ask on.
+    NoTerminal,
+}
+
+impl Out {
+    /// Whether there is a terminal to ask on.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Shows the first candidates of `total`, a line each, and how many more there are. They belong to a question, so
+    /// `--quiet` does not suppress them.
+    pub fn candidates(&self, candidates: impl IntoIterator<Item = String>, total: u64) {
+        let mut text = String::new();
+        let mut shown = 0;
+        for candidate in candidates.into_iter().take(SHOWN_CANDIDATES) {
+            text += &format!("  {}\n", sanitize(candidate.as_bytes(), false));
+            shown += 1;
+        }
+        if let Some(more) = total.checked_sub(shown).filter(|more| *more > 0) {
+            text += &format!("  … and {} more\n", grouped(more));
+        }
+        self.stderr(text.as_bytes());
+    }
+
+    /// Asks for confirmation.
+    pub fn confirm(&self, question: &str) -> Confirm {
+        let question = sanitize(question.as_bytes(), false);
+        self.ask(&format!("{question}? [y/N] "), |answer| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for a number instead of `y`, so that nobody agrees by habit: `Type 300000 to delete 300,000 keys: `.
+    pub fn confirm_number(&self, number: u64, question: &str) -> Confirm {
+        let mut question = sanitize(question.as_bytes(), false).into_owned();
+        if let Some(first) = question.get_mut(..1) {
+            first.make_ascii_lowercase();
+        }
+        self.ask(&format!("Type {number} to {question}: "), |answer| {
+            answer == number.to_string() || answer == grouped(number)
+        })
+    }
+
+    fn ask(&self, prompt: &str, is_yes: impl Fn(&str) -> bool) -> Confirm {
+        if !self.can_ask() {
+            return Confirm::NoTerminal;
+        }
+        // What was typed before the question is no answer to it.
+        let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
+        self.stderr(prompt.as_bytes());
+        let mut answer = String::new();
+        match io::stdin().lock().read_line(&mut answer) {
+            Ok(_) if is_yes(answer.trim()) => Confirm::Yes,
+            _ => Confirm::No,
+        }
+    }
+}
