@@ -291,6 +291,30 @@ fn watching_goes_on_while_the_server_is_away() {
 
 /// The member is away in one round and back in a later one: nothing of the longer round remains.
 #[test]
+fn watching_through_one_endpoint_goes_on_with_the_other_members() {
+    let mut cluster = Cluster::start(3);
+    let mut watching =
+        Kvadm::new().endpoint(&cluster.members[0]).args(["-o", "json", "status", "--watch=200ms"]).spawn();
+    let first: Value = serde_json::from_str(&watching.next_line().unwrap()).unwrap();
+    assert_eq!(first["members"].as_array().unwrap().len(), 3, "{first}");
+    cluster.members[0].kill();
+    let down = cluster.members[0].endpoint();
+    super::support::eventually("a round without the endpoint", SOON, || {
+        let round: Value = serde_json::from_str(&watching.next_line().unwrap()).unwrap();
+        let members = round["members"].as_array().unwrap();
+        let healthy = members.iter().filter(|member| member["health"] == "healthy").count();
+        let missing = members.iter().find(|member| member["endpoint"] == down);
+        healthy == 2
+            && members.len() == 3
+            && members.iter().all(|member| member["name"] != "")
+            && missing.is_some_and(|member| member["health"] == "unreachable")
+            && round["health"] == "degraded"
+    });
+    watching.signal(Signal::SIGINT);
+    watching.wait().signal(Signal::SIGINT);
+}
+
+#[test]
 fn on_a_terminal_watching_redraws_in_place_with_its_errors() {
     let mut etcd = Etcd::start();
     let running = Kvadm::new().endpoint(&etcd).args(["status", "--watch=200ms"]).pty().spawn();

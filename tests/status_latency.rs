@@ -135,7 +135,14 @@ fn a_user_who_may_not_write_gets_the_reads_and_a_note() {
     let etcd = cheap();
     let run = login(&etcd, "app", LIMITED).args(["status", "-o", "json", "--latency", "300ms"]).run();
     run.ok().err_has("note: writes were not measured: ").err_has("permission denied");
-    assert_eq!(kinds(&probes(&run)), ["serializable-read", "linearizable-read"]);
+    assert_eq!(kinds(&probes(&run)), ["serializable-read", "linearizable-read", "write"]);
+    let write = &probes(&run)[2];
+    assert_eq!(
+        (&write["state"], &write["count"], &write["failures"]),
+        (&json!("denied"), &json!(0), &json!(0)),
+        "{write}"
+    );
+    assert!(write["error"].as_str().unwrap().contains("permission denied"), "{write}");
     // Below a prefix of its own it may.
     let run =
         login(&etcd, "app", LIMITED).args(["--namespace", "/app/", "status", "-o", "json", "--latency", "300ms"]).run();

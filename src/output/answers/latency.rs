@@ -18,6 +18,8 @@ pub struct LatencyRow<'a> {
     pub times_ms: Option<[f64; 4]>,
     /// How the times are spread; only on a terminal.
     pub spread: Option<&'a str>,
+    /// Whether the user may not send such probes.
+    pub denied: bool,
     /// Why the last failed probe failed.
     pub error: Option<&'a str>,
 }
@@ -28,6 +30,7 @@ impl Record for LatencyRow<'_> {
             self.times_ms.and_then(|times| times.get(index).copied()).map_or(Value::Absent, Value::Millis)
         };
         let (word, tone) = match (self.count, self.failures) {
+            _ if self.denied => ("denied", Tone::Warning),
             (_, 0) => ("ok", Tone::Good),
             (0, _) => ("failed", Tone::Bad),
             _ => ("partial", Tone::Warning),
