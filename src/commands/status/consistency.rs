@@ -139,7 +139,7 @@ fn remark(ctx: &Context, report: &ConsistencyReport, deviating: &[&str]) {
             return;
         }
         ConsistencyVerdict::HistoryUnknown => {
-            ctx.out.note(&format!("the keys and values of all members are equal at revision {revision}: {why}"));
+            ctx.out.note(&format!("no difference found at revision {revision}: {why}"));
             return;
         }
         ConsistencyVerdict::Unknown => {

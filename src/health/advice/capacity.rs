@@ -34,7 +34,7 @@ fn alarms(member: &MemberFacts, found: &mut Vec<Recommendation>) {
                 .kvadm(["compact", "--reclaim"]),
             "CORRUPT" => advice(Urgency::Critical)
                 .why("the member's data differs from that of the others")
-                .remedy("find the differing keys, then remove the member and add it again with an empty data directory")
+                .remedy("find the keys that differ; the command also says which member to repair, and how")
                 .kvadm(["status", "--consistency"]),
             _ => advice(Urgency::Warning)
                 .why("the member reports a problem that kvadm does not know")

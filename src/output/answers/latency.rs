@@ -1,6 +1,6 @@
 //! Records of `status --latency`.
 
-use super::{Borrowed, Field, Record, Report, Tone, Value, Visibility, always, data};
+use super::{Borrowed, Field, Record, Report, Tone, Value, Visibility, always, data, spare};
 
 /// The probes of one kind at one member, of `status --latency`.
 pub struct LatencyRow<'a> {
@@ -39,8 +39,8 @@ impl Record for LatencyRow<'_> {
         visit(data("name", Value::Str(self.name)));
         visit(always("probe", Value::Str(self.probe)));
         visit(always("state", Value::Word(word, tone)));
-        visit(always("count", Value::Uint(self.count)));
-        visit(always("failures", Value::Uint(self.failures)));
+        visit(spare("count", Value::Uint(self.count)));
+        visit(spare("failures", Value::Uint(self.failures)));
         visit(always("p50_ms", time(0)));
         visit(always("p90_ms", time(1)));
         visit(always("p99_ms", time(2)));
