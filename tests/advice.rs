@@ -248,7 +248,7 @@ fn options_that_do_not_go_together_are_refused() {
 fn advice_fits_a_terminal() {
     let etcd = Etcd::start();
     let run = Kvadm::new().endpoint(&etcd).args(["status", "--advice"]).pty().run();
-    let text = run.stdout_text();
+    let text = run.stdout_text().replace("\u{1b}[0m", "");
     assert!(!text.lines().any(|line| line.contains("warning:") && !line.contains("warning: ")), "{text}");
     run.out_has("where").out_has("why").out_has("run   kvadm --endpoints");
 }

@@ -118,7 +118,12 @@ fn a_signal_prints_what_was_measured_and_deletes_the_key() {
     let etcd = Etcd::start();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let running = latency(&etcd.endpoint(), &["10m"]).spawn();
-        super::support::eventually("a write", SOON, || !etcd.etcdctl_ok(&["get", "--prefix", "kvadm/"]).is_empty());
+        // kvadm sends the second write when it has the answer of the first.
+        super::support::eventually("a second write", SOON, || {
+            let said = etcd.etcdctl_ok(&["get", "--prefix", "kvadm/", "-w", "json"]);
+            let said: Value = serde_json::from_str(&said).unwrap();
+            said["kvs"][0]["version"].as_i64() >= Some(2)
+        });
         running.signal(signal);
         let run = running.wait();
         run.signal(signal).err_empty();
