@@ -1,6 +1,7 @@
 //! What every command is given: configuration, output, signals, and the store, which connects on first use.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -101,6 +102,21 @@ impl Context {
     /// Begins a command line of kvadm for a message, with the options of this command line that name the store.
     pub fn command_line(&self, verb: &[&str]) -> CommandLine {
         CommandLine::new(&self.config.store_options, verb)
+    }
+
+    /// The beginning of a command line that asks these endpoints of the same cluster.
+    pub fn command_line_at(&self, endpoints: &str, verb: &[&str]) -> CommandLine {
+        let mut given = self.config.store_options.iter();
+        let mut options: Vec<OsString> = Vec::new();
+        while let Some(word) = given.next() {
+            if word == "--endpoints" {
+                given.next();
+            } else {
+                options.push(word.clone());
+            }
+        }
+        options.extend(["--endpoints".into(), endpoints.into()]);
+        CommandLine::new(&options, verb)
     }
 
     fn session(&self) -> Session {

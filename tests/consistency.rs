@@ -122,7 +122,7 @@ fn a_member_with_another_value_is_found_with_the_key() {
     let deviates = format!("{} deviates from the majority", cluster.members[1].endpoint());
     run.code(6).out_has("/config/mode").err_has("the hashes differ; 1 key differs").err_has(&deviates);
     run.out_lacks("marked-value").err_lacks("marked-value");
-    run.out_has("m1: 14 bytes, mod revision 3, version 1");
+    run.out_has("m1: 14 bytes, mod revision 3, version 1\n");
     // A namespace does not hide the key.
     let namespace = ["--namespace", "/none/", "status", "--consistency"];
     Kvadm::new().endpoint(&cluster).args(namespace).run().code(6).out_has("/config/mode");
@@ -154,6 +154,65 @@ fn a_difference_of_the_history_alone_is_called_so() {
     assert_eq!(member(&said, &cluster.members[0])["state"], "deviates", "{said}");
     let run = consistency(&cluster, &[]);
     run.code(6).err_has("only older revisions differ").err_has(&cluster.members[0].endpoint());
+    run.err_has("do not remove a member").err_lacks("member remove").err_lacks("empty data directory");
+}
+
+/// From 3.6 on, the members that were not restarted answer the hash of the compaction, with the compact revision of before.
+#[test]
+fn a_restart_after_a_compaction_accuses_nobody() {
+    let mut cluster = cluster(&[("/a", "1"), ("/b", "2"), ("/a", "3")]);
+    Kvadm::new().endpoint(&cluster).args(["compact", "--yes"]).run().ok();
+    cluster.members[1].stop();
+    cluster.members[1].restart();
+    in_step(&cluster);
+    let said = compared(&cluster, 0);
+    let verdict = if cluster.members[0].version() >= (3, 6) { "history-unknown" } else { "consistent" };
+    assert_eq!((&said["verdict"], &said["difference_count"]), (&json!(verdict), &json!(0)), "{said}");
+    for member in said["members"].as_array().unwrap() {
+        assert_eq!(member["state"], "agrees", "{said}");
+    }
+    let run = consistency(&cluster, &[]);
+    run.ok().out_lacks("deviates").err_lacks("deviates").err_lacks("remove");
+    if verdict == "history-unknown" {
+        run.err_has("all keys and values are equal").err_has("before the next write");
+    }
+    // After the next write there is a revision at which all compute their hashes.
+    cluster.members[0].etcdctl_ok(&["put", "/c", "4"]);
+    in_step(&cluster);
+    assert_eq!(compared(&cluster, 0)["verdict"], "consistent");
+}
+
+#[test]
+fn the_remedy_names_members_and_commands() {
+    let mut cluster = cluster(&[("/a", "one"), ("/config/mode", "marked-value-1"), ("/z", "last")]);
+    edit(&mut cluster.members[1], b"marked-value-1", b"marked-value-X");
+    in_step(&cluster);
+    let (good, bad) = (cluster.members[0].endpoint(), cluster.members[1].endpoint());
+    let run = consistency(&cluster, &[]);
+    run.code(6)
+        .err_has(&format!("kvadm --endpoints {bad} get /config/mode --serializable"))
+        .err_has(&format!("kvadm --endpoints {good} get /config/mode --serializable"))
+        .err_has(&format!("kvadm --endpoints {good} snapshot save majority.db"))
+        .err_has(&format!("etcdctl --endpoints {good} member remove "));
+    // The commands that read the copies do so.
+    let read = |of: &str| Kvadm::new().endpoint(of).args(["get", "/config/mode", "--serializable"]).run();
+    read(&bad).ok().out_has("marked-value-X");
+    read(&good).ok().out_has("marked-value-1");
+    // The leader is not removed without a word.
+    let leader = cluster.leader();
+    if leader != 1 {
+        let id = member(&compared(&cluster, 6), &cluster.members[1])["id"].as_str().unwrap().to_owned();
+        cluster.members[leader].etcdctl_ok(&["move-leader", &id]);
+        in_step(&cluster);
+    }
+    consistency(&cluster, &[]).code(6).err_has(&format!("{bad} is the leader: move the leader"));
+}
+
+#[test]
+fn one_member_has_nothing_to_agree_with() {
+    let etcd = Etcd::start();
+    assert_eq!(member(&compared(&etcd, 0), &etcd)["state"], "single");
+    consistency(&etcd, &[]).ok().err_has("there is no other copy to compare").err_lacks("consistent:");
 }
 
 #[test]
@@ -173,8 +232,8 @@ fn a_member_that_is_compacted_differently_is_compared_by_its_keys() {
         [(&stored(finished, 4), &stored(finished, 3)), (&stored(scheduled, 4), &stored(scheduled, 3))];
     edit_each(&mut cluster.members[1], &edits);
     in_step(&cluster);
-    let said = compared(&cluster, 6);
-    assert_eq!((&said["verdict"], &said["difference_count"]), (&json!("history-differs"), &json!(0)), "{said}");
+    let said = compared(&cluster, 0);
+    assert_eq!((&said["verdict"], &said["difference_count"]), (&json!("history-unknown"), &json!(0)), "{said}");
     assert_eq!(member(&said, &cluster.members[1])["compact_revision"], 3, "{said}");
     assert!(said["why"].as_str().unwrap().contains("compacted at different revisions"), "{said}");
 }
@@ -205,7 +264,11 @@ fn without_a_majority_no_member_is_accused() {
     in_step(&cluster);
     let said = compared(&cluster, 6);
     assert_eq!((&said["verdict"], &said["members"][0]["state"]), (&json!("different"), &json!("differs")), "{said}");
-    consistency(&cluster, &[]).code(6).err_has("no hash is in the majority").err_lacks("deviates");
+    consistency(&cluster, &[])
+        .code(6)
+        .err_has("no hash is in the majority")
+        .err_lacks("deviates")
+        .err_lacks("member remove");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::support::{Endpoints, Etcd, Kvadm, Run, Running, eventually};
+use super::support::{Cluster, Endpoints, Etcd, Kvadm, Run, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -127,4 +127,33 @@ fn a_user_without_a_right_to_read_gets_what_the_members_tell() {
     let said = Kvadm::new().endpoint(&etcd).env("KVADM_PASSWORD", "app-pass").args(args).run().ok().json();
     assert!(said.get("compacted_meanwhile").is_none() && said.get("history").is_none(), "{said}");
     assert!(member(&said)["in_use"].as_i64().unwrap() > 0, "{said}");
+}
+
+#[test]
+fn a_member_that_does_not_answer_is_a_row() {
+    let mut cluster = Cluster::start(3);
+    cluster.members[1].kill();
+    cluster.leader();
+    let down = cluster.members[1].endpoint();
+    let run = forecast(&cluster, &["300ms", "-o", "json"]);
+    let said = run.code(6).err_has(&format!("warning: no forecast for {down}: connection refused")).json();
+    let members = said["members"].as_array().unwrap();
+    let row = members.iter().find(|member| member["endpoint"] == down).unwrap_or_else(|| panic!("{said}"));
+    assert_eq!((&row["state"], &row["error"]), (&json!("unreachable"), &json!("connection refused")), "{said}");
+    assert_eq!(members.len(), 3, "{said}");
+    cluster.members[0].kill();
+    let args = ["--op-timeout", "1s", "status", "--forecast", "300ms"];
+    Kvadm::new().endpoint(&cluster).args(args).run().code(3).out_has("unreachable");
+}
+
+#[test]
+fn at_the_quota_the_way_out_is_named() {
+    let etcd = Etcd::start();
+    write(&etcd, 10, 100);
+    let run = forecast(&etcd, &["300ms", "--quota", "4KiB"]);
+    if etcd.version() < (3, 6) {
+        run.ok().out_has("reached").err_has(&format!("kvadm --endpoints {} compact --reclaim", etcd.endpoint()));
+    } else {
+        run.ok().err_lacks("--reclaim");
+    }
 }

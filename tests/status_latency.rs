@@ -118,7 +118,12 @@ fn a_signal_prints_what_was_measured_and_deletes_the_key() {
     let etcd = Etcd::start();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let running = latency(&etcd.endpoint(), &["10m"]).spawn();
-        super::support::eventually("a write", SOON, || !etcd.etcdctl_ok(&["get", "--prefix", "kvadm/"]).is_empty());
+        // kvadm sends the second write when it has the answer of the first.
+        super::support::eventually("a second write", SOON, || {
+            let said = etcd.etcdctl_ok(&["get", "--prefix", "kvadm/", "-w", "json"]);
+            let said: Value = serde_json::from_str(&said).unwrap();
+            said["kvs"][0]["version"].as_i64() >= Some(2)
+        });
         running.signal(signal);
         let run = running.wait();
         run.signal(signal).err_empty();
@@ -135,7 +140,14 @@ fn a_user_who_may_not_write_gets_the_reads_and_a_note() {
     let etcd = cheap();
     let run = login(&etcd, "app", LIMITED).args(["status", "-o", "json", "--latency", "300ms"]).run();
     run.ok().err_has("note: writes were not measured: ").err_has("permission denied");
-    assert_eq!(kinds(&probes(&run)), ["serializable-read", "linearizable-read"]);
+    assert_eq!(kinds(&probes(&run)), ["serializable-read", "linearizable-read", "write"]);
+    let write = &probes(&run)[2];
+    assert_eq!(
+        (&write["state"], &write["count"], &write["failures"]),
+        (&json!("denied"), &json!(0), &json!(0)),
+        "{write}"
+    );
+    assert!(write["error"].as_str().unwrap().contains("permission denied"), "{write}");
     // Below a prefix of its own it may.
     let run =
         login(&etcd, "app", LIMITED).args(["--namespace", "/app/", "status", "-o", "json", "--latency", "300ms"]).run();

@@ -191,7 +191,10 @@ fn the_number_of_periods_ends_it_in_every_format() {
     let text = run(&[]).ok().err_empty().stdout_text();
     let fields: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(fields.len(), 2, "a total for each period: {text}");
-    assert!(fields.iter().all(|line| line.len() == 11 && line[1] == "total" && line[3] == "0.0"), "{text}");
+    assert!(
+        fields.iter().all(|line| line.len() == 12 && line[1] == "total" && line[3] == "0.0" && line[11] == "live"),
+        "{text}"
+    );
     let table = run(&["-o", "table"]);
     table.ok().err_empty().out_has("EVENTS/S").out_has("total").out_lacks("\x1b");
     assert_eq!(table.stdout_text().matches("revision").count(), 2, "{}", table.stdout_text());
@@ -216,15 +219,21 @@ fn wrong_options_are_refused_before_a_connection() {
 fn a_flood_of_branches_has_an_error_bound_and_the_hot_one_is_found() {
     let etcd = Etcd::start();
     let mut running = watching(&etcd.endpoint(), &["/flood/", "--every", "5s", "--limit", "3"]);
-    let many = (0..6000).map(|n| if n % 4 == 0 { format!("/flood/hot/{n}") } else { format!("/flood/{n}/x") });
-    load(&etcd, many);
+    // A period has more branches than counters only if the load does not fall across two periods: then it is repeated.
+    let found = (0..6).any(|attempt| flood_has_a_bound(&etcd, &mut running, attempt));
+    assert!(found, "each load fell across two periods");
+}
+
+/// Writes 6000 new keys of many branches. False if no period had most of them.
+fn flood_has_a_bound(etcd: &Etcd, running: &mut Running, attempt: usize) -> bool {
+    let key = |n: usize| if n % 4 == 0 { format!("/flood/hot/{n}") } else { format!("/flood/{n}/x") };
+    load(etcd, (0..6000).map(|n| format!("{}-{attempt}", key(n))));
     let mut seen = 0;
     let mut found = false;
     while seen < 6000 {
-        let period = until(&mut running, "there are events", |period| period["events"] != 0);
+        let period = until(running, "there are events", |period| period["events"] != 0);
         let events = period["events"].as_u64().unwrap();
         seen += events;
-        // A period has more branches than counters only if the load did not fall between two periods.
         if events >= 4500 {
             found = true;
             let (hot, bound) = (&period["branches"][0], period["error_bound"].as_u64().unwrap());
@@ -236,7 +245,7 @@ fn a_flood_of_branches_has_an_error_bound_and_the_hot_one_is_found() {
             assert!(keys_error > 0 && keys.abs_diff(events) <= 3 * keys_error, "{period}");
         }
     }
-    assert!(found || seen == 6000);
+    found
 }
 
 #[test]
@@ -322,7 +331,8 @@ fn a_user_sees_what_it_may_read() {
         login(&etcd, "app", LIMITED).args(["top", prefix, "--every", "100ms", "--count", "1", "-o", "json"]).run()
     };
     app("/app/").ok().err_empty().out_has("\"events\":0");
-    app("/secret/").code(4).out_empty().err_has("permission denied");
+    app("/secret/").code(4).out_empty().err_has("permission denied").err_has("name a PREFIX below this one");
+    app("").code(4).out_empty().err_has("kvadm top PREFIX");
 }
 
 #[test]
@@ -343,7 +353,8 @@ fn on_a_terminal_the_rounds_replace_each_other() {
     Kvadm::new().endpoint(etcd).args(["put", &key, "x"]).run().ok();
     Kvadm::new().endpoint(etcd).args(["put", &format!("{at}{hostile}/x"), "x"]).run().ok();
     running.wait_for_stdout("\\x1b[2J", SOON);
-    running.wait_for_stdout("a-very-long-name-of-a-branch", SOON);
+    // 80 columns have no room for the whole name.
+    running.wait_for_stdout("-of-a-branch", SOON);
     running.signal(Signal::SIGINT);
     let run = running.wait();
     run.signal(Signal::SIGINT);

@@ -334,7 +334,9 @@ fn consistent(report: &ConsistencyReport) -> RuleJudgement {
     let why = report.why.clone().unwrap_or_else(|| report.verdict.as_str().to_owned());
     match report.verdict {
         ConsistencyVerdict::Consistent => RuleJudgement::pass(),
-        ConsistencyVerdict::Unknown => RuleJudgement::error(RuleFault::unreachable(why)),
+        ConsistencyVerdict::Unknown | ConsistencyVerdict::HistoryUnknown => {
+            RuleJudgement::error(RuleFault::unreachable(why))
+        }
         ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers => {
             RuleJudgement::fail("all members have the same data", why)
         }

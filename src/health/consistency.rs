@@ -2,6 +2,10 @@
 //!
 //! The hash covers all stored revisions from the compact revision on. Members that are compacted at different revisions have
 //! different hashes for the same data, so that only answers with one compact revision are compared.
+//!
+//! From 3.6 on, a member keeps the hash that it computed at a compaction, and answers a request for that revision with it and with
+//! the compact revision of before. A member that was restarted since then computes the hash again, with the new compact revision.
+//! Until the next write there is no other revision at which these members can be compared.
 
 use std::time::Duration;
 
@@ -9,7 +13,7 @@ use super::comparable::{ComparableMember, ask_all};
 use super::differences::{KeyDifference, compare_listings};
 use super::error::ScanError;
 use super::scan::{QuorumEvidence, format_causes, scan_cluster};
-use crate::kvstore::{Error, Refusal, Revision, Store};
+use crate::kvstore::{Error, MemberStatus, Refusal, Revision, Store};
 use crate::plural::counted;
 use crate::transport::Endpoint;
 
@@ -29,6 +33,8 @@ pub enum ConsistencyVerdict {
     Different,
     /// The hashes differ, but all members hold the same keys and values: older revisions differ.
     HistoryDiffers,
+    /// All members hold the same keys and values. Their hashes cannot be compared, because their compact revisions differ.
+    HistoryUnknown,
     /// Not all members could be compared, and those that could be have the same hash.
     Unknown,
 }
@@ -40,6 +46,7 @@ impl ConsistencyVerdict {
             Self::Consistent => "consistent",
             Self::Different => "different",
             Self::HistoryDiffers => "history-differs",
+            Self::HistoryUnknown => "history-unknown",
             Self::Unknown => "unknown",
         }
     }
@@ -67,6 +74,8 @@ pub struct ConsistencyReport {
     pub verdict: ConsistencyVerdict,
     /// All members.
     pub members: Vec<MemberHash>,
+    /// The member that most others follow; `None` if there is no leader.
+    pub leader: Option<u64>,
     /// The first keys in which members differ, in order.
     pub differences: Vec<KeyDifference>,
     /// How many keys differ.
@@ -76,15 +85,33 @@ pub struct ConsistencyReport {
 }
 
 impl ConsistencyReport {
-    /// The endpoints that do not have the hash of most members. Empty if all hashes are equal, or if no hash is in the majority.
+    /// The answer of more than half of all members, whether the others have answered or not.
+    fn majority(&self) -> Option<(u32, Revision)> {
+        let answers = || self.members.iter().filter_map(|member| member.result.as_ref().ok());
+        let votes = |answer: &(u32, Revision)| answers().filter(|other| *other == answer).count();
+        answers().copied().find(|answer| votes(answer) * 2 > self.members.len())
+    }
+
+    /// The members whose hash differs from that of the majority of all members, with the same compact revision. Empty if there is
+    /// no majority.
     pub fn deviating(&self) -> Vec<&MemberHash> {
-        let answers: Vec<(u32, Revision)> =
-            self.members.iter().filter_map(|member| member.result.clone().ok()).collect();
-        let votes = |answer: &(u32, Revision)| answers.iter().filter(|other| *other == answer).count();
-        let majority = answers.iter().copied().find(|answer| votes(answer) * 2 > answers.len());
-        let deviates =
-            |member: &&MemberHash| matches!((&member.result, majority), (Ok(own), Some(most)) if *own != most);
+        let Some((hash, compact)) = self.majority() else { return Vec::new() };
+        let deviates = |member: &&MemberHash| matches!(member.result, Ok((own, at)) if at == compact && own != hash);
         self.members.iter().filter(deviates).collect()
+    }
+
+    /// The only member with other keys or values than the majority, and a member of the majority. `None` if it is not proved which
+    /// member is wrong: without a majority, with different compact revisions, or if only older revisions differ.
+    pub fn outvoted(&self) -> Option<(&MemberHash, &MemberHash)> {
+        let most = self.majority()?;
+        let is_comparable = |member: &MemberHash| member.result.as_ref().map_or(true, |(_, at)| *at == most.1);
+        match self.deviating().as_slice() {
+            [one] if self.difference_count > 0 && self.members.iter().all(is_comparable) => {
+                let agrees = |member: &&MemberHash| member.result.as_ref().is_ok_and(|answer| *answer == most);
+                Some((*one, self.members.iter().find(agrees)?))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -128,6 +155,7 @@ pub async fn check_consistency(store: &Store, locate: bool) -> Result<Consistenc
 /// The answers of one attempt.
 struct MemberHashes {
     revision: Revision,
+    leader: Option<u64>,
     members: Vec<MemberHash>,
     /// The addresses of the members.
     addresses: Vec<Option<Endpoint>>,
@@ -140,13 +168,16 @@ struct MemberHashes {
 impl MemberHashes {
     async fn request(members: &[ComparableMember], incomplete: &[String]) -> Result<Self, ScanError> {
         let statuses = ask_all(members, |store| async move { store.member_status().await }).await;
-        let revision = statuses.iter().flatten().flatten().map(|status| status.revision).min().unwrap_or(0);
+        let statuses: Vec<MemberStatus> = statuses.into_iter().flatten().flatten().collect();
+        let revision = statuses.iter().map(|status| status.revision).min().unwrap_or(0);
+        let leader = statuses.iter().map(|status| status.leader).find(|leader| *leader != 0);
         let answers = ask_all(members, move |store| async move {
             let answer = store.hash_kv(revision).await?;
             Ok((answer.hash, answer.compact_revision))
         });
         let mut found = Self {
             revision,
+            leader,
             members: Vec::new(),
             addresses: Vec::new(),
             is_outrun: false,
@@ -163,8 +194,10 @@ impl MemberHashes {
                     Err("the member is a learner, of which etcd tells no hash".to_owned())
                 }
                 (Some(Err(error)), _) => {
-                    found.is_outrun |=
-                        error.is_refusal(Refusal::Compacted) || error.is_refusal(Refusal::FutureRevision);
+                    // A stored hash of a later revision comes as an invalid answer.
+                    found.is_outrun |= error.is_refusal(Refusal::Compacted)
+                        || error.is_refusal(Refusal::FutureRevision)
+                        || matches!(error, Error::Protocol { .. });
                     Err(format_causes(&error))
                 }
                 (None, Err(why)) => Err(why.clone()),
@@ -187,6 +220,11 @@ impl MemberHashes {
     fn has_one_compact_revision(&self) -> bool {
         let first = self.answers().next().map(|(_, compact)| compact);
         self.answers().all(|(_, compact)| Some(compact) == first)
+    }
+
+    /// Whether two members with one compact revision have different hashes: their data differs, or its history.
+    fn is_proved_different(&self) -> bool {
+        self.answers().any(|(hash, compact)| self.answers().any(|other| other.1 == compact && other.0 != hash))
     }
 
     /// Whether a compaction is being applied, so that another attempt may be comparable.
@@ -215,6 +253,7 @@ impl MemberHashes {
             revision: self.revision,
             verdict,
             members: self.members.clone(),
+            leader: self.leader,
             differences: Vec::new(),
             difference_count: 0,
             why,
@@ -233,13 +272,8 @@ impl MemberHashes {
         }
         let mut why = vec![self.disagreement()];
         if !locate {
-            let verdict = if self.has_one_compact_revision() {
-                ConsistencyVerdict::Different
-            } else {
-                ConsistencyVerdict::Unknown
-            };
             why.extend(self.incomplete.iter().cloned());
-            return Ok(self.report(verdict, why));
+            return Ok(self.report(self.verdict_of_hashes(), why));
         }
         let listings = groups.into_iter().map(|(endpoint, address)| (endpoint, store.whole_member(&address))).collect();
         let found = tokio::select! {
@@ -250,9 +284,15 @@ impl MemberHashes {
         let verdict = if found.count > 0 {
             why.push(format!("{} differ", counted(found.count, "key")).replace("1 key differ", "1 key differs"));
             ConsistencyVerdict::Different
-        } else {
+        } else if self.is_proved_different() {
             why.push("all keys and values are equal, so that only older revisions differ".to_owned());
             ConsistencyVerdict::HistoryDiffers
+        } else {
+            why.push("all keys and values are equal; the history cannot be compared before the next write".to_owned());
+            match self.incomplete.is_empty() {
+                true => ConsistencyVerdict::HistoryUnknown,
+                false => ConsistencyVerdict::Unknown,
+            }
         };
         why.extend(self.incomplete.iter().cloned());
         Ok(ConsistencyReport { differences: found.first, difference_count: found.count, ..self.report(verdict, why) })
@@ -260,10 +300,13 @@ impl MemberHashes {
 
     /// What is known if the keys cannot be compared.
     fn unlocated(&self, error: &Error) -> ConsistencyReport {
-        let verdict =
-            if self.has_one_compact_revision() { ConsistencyVerdict::Different } else { ConsistencyVerdict::Unknown };
         let why = vec![self.disagreement(), format!("the keys cannot be compared: {}", format_causes(error))];
-        self.report(verdict, why)
+        self.report(self.verdict_of_hashes(), why)
+    }
+
+    /// What different answers prove without the keys.
+    fn verdict_of_hashes(&self) -> ConsistencyVerdict {
+        if self.is_proved_different() { ConsistencyVerdict::Different } else { ConsistencyVerdict::Unknown }
     }
 
     /// How the answers differ, in words.
@@ -285,61 +328,4 @@ fn is_denied(error: &Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hashes(results: &[Result<(u32, Revision), &str>]) -> MemberHashes {
-        let member = |(index, result): (usize, &Result<(u32, Revision), &str>)| MemberHash {
-            endpoint: format!("http://m{index}"),
-            id: Some(index as u64),
-            name: format!("m{index}"),
-            result: result.map_err(str::to_owned),
-        };
-        MemberHashes {
-            revision: 9,
-            members: results.iter().enumerate().map(member).collect(),
-            addresses: results
-                .iter()
-                .enumerate()
-                .map(|(index, _)| Endpoint::parse(&format!("http://m{index}:1"), false).ok())
-                .collect(),
-            is_outrun: false,
-            incomplete: results.iter().filter_map(|result| result.err().map(str::to_owned)).collect(),
-        }
-    }
-
-    #[test]
-    fn hashes_of_one_compact_revision_are_comparable() {
-        assert!(!hashes(&[Ok((1, 5)), Ok((2, 5)), Err("down")]).is_moving());
-        assert!(hashes(&[Ok((1, 5)), Ok((1, 6))]).is_moving());
-        assert!(!hashes(&[]).is_moving());
-        let outrun = MemberHashes { is_outrun: true, ..hashes(&[Ok((1, 5)), Err("compacted")]) };
-        assert!(outrun.is_moving());
-    }
-
-    #[test]
-    fn the_minority_is_named() {
-        let named = |results: &[Result<(u32, Revision), &str>]| {
-            let report = hashes(results).report(ConsistencyVerdict::Different, vec![]);
-            report.deviating().iter().map(|member| member.endpoint.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(named(&[Ok((1, 5)), Ok((2, 5)), Ok((1, 5))]), ["http://m1"]);
-        assert_eq!(named(&[Ok((1, 5)), Ok((1, 4)), Ok((1, 5)), Err("down")]), ["http://m1"]);
-        assert!(named(&[Ok((1, 5)), Ok((2, 5))]).is_empty(), "no majority");
-        assert!(named(&[Ok((1, 5)), Ok((1, 5))]).is_empty());
-    }
-
-    #[test]
-    fn one_listing_is_read_for_each_hash() {
-        let groups = hashes(&[Ok((1, 5)), Ok((2, 5)), Ok((1, 5)), Err("down"), Ok((2, 6))]).representatives();
-        let endpoints: Vec<&str> = groups.iter().map(|(endpoint, _)| endpoint.as_str()).collect();
-        assert_eq!(endpoints, ["http://m0", "http://m1", "http://m4"]);
-    }
-
-    #[test]
-    fn other_compact_revisions_are_named() {
-        assert_eq!(hashes(&[Ok((1, 5)), Ok((2, 5))]).disagreement(), "the hashes differ");
-        let text = hashes(&[Ok((1, 5)), Ok((2, 6))]).disagreement();
-        assert_eq!(text, "the members are compacted at different revisions (http://m0 at 5, http://m1 at 6)");
-    }
-}
+mod tests;

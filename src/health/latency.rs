@@ -70,6 +70,8 @@ pub struct ProbeSeries {
     pub failures: u64,
     /// Why the last one of them failed.
     pub error: Option<String>,
+    /// Whether the user may not send such probes; [`Self::error`] has etcd's refusal.
+    pub denied: bool,
 }
 
 /// The result of a measurement.
@@ -97,7 +99,6 @@ pub async fn measure_latency(
     let started = Instant::now();
     let (lease, refused) = if plan.writes { lease_for(store, plan.duration).await } else { (None, None) };
     let denied = refused.as_ref().and_then(denial);
-    let writes = plan.writes && denied.is_none();
     let lease_error = refused.map(|error| error.one_line());
     let end = from_now(plan.duration);
     let stop_writing: Arc<AtomicBool> = Arc::default();
@@ -105,7 +106,7 @@ pub async fn measure_latency(
     let mut number = 0;
     let mut finished = Vec::new();
     for member in &scan.members {
-        for kind in kinds(member, plan.linearizable, writes) {
+        for kind in kinds(member, plan.linearizable, plan.writes) {
             let series = ProbeSeries {
                 endpoint: member.endpoint.clone(),
                 name: member.name.clone(),
@@ -113,6 +114,7 @@ pub async fn measure_latency(
                 latencies: LatencyHistogram::default(),
                 failures: 0,
                 error: None,
+                denied: false,
             };
             let handle = member_handle(store, &member.endpoint);
             match (handle, kind, &lease) {
@@ -160,8 +162,18 @@ pub async fn measure_latency(
         report.writes_denied = report.writes_denied.or(result.denied);
         report.series.push(result.series);
     }
-    if report.writes_denied.is_some() {
-        report.series.retain(|series| series.kind != ProbeKind::Write);
+    if let Some(denied) = &report.writes_denied {
+        for series in report.series.iter_mut().filter(|series| series.kind == ProbeKind::Write) {
+            *series = ProbeSeries {
+                endpoint: std::mem::take(&mut series.endpoint),
+                name: std::mem::take(&mut series.name),
+                kind: series.kind,
+                latencies: LatencyHistogram::default(),
+                failures: 0,
+                error: Some(denied.clone()),
+                denied: true,
+            };
+        }
     }
     report
 }

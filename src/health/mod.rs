@@ -4,6 +4,7 @@
 
 pub mod advice;
 pub(crate) mod certificates;
+mod cluster_health;
 mod comparable;
 pub(crate) mod consistency;
 pub(crate) mod differences;
@@ -23,6 +24,8 @@ pub use error::ScanError;
 pub use histogram::LatencyHistogram;
 pub use latency::{LatencyPlan, LatencyReport, ProbeKind, ProbeSeries, measure_latency};
 pub use quorum::QuorumProof;
-pub use scan::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster};
+pub use scan::{
+    ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster, scan_cluster_again,
+};
 pub use versions::{Consequence, DEFRAG_CRASH, KnownProblem, defrag_problems, fixed_release, known_problems};
 pub use write_probe::{WriteProbeError, write_probe};

@@ -2,6 +2,7 @@
 
 use tokio::task::JoinSet;
 
+pub use super::cluster_health::ClusterHealth;
 use super::error::ScanError;
 use super::quorum::{self, QuorumProof};
 use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Store};
@@ -47,31 +48,6 @@ pub enum QuorumEvidence {
     Reads,
     /// By the reads, and a write under a lock.
     Write,
-}
-
-/// The health of the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClusterHealth {
-    /// All members are healthy.
-    Healthy,
-    /// The cluster works, but there is a problem.
-    Degraded,
-    /// Only learners answer, which follow a leader but cannot tell whether it has a quorum.
-    Unknown,
-    /// No write and no linearizable read is served.
-    NoQuorum,
-}
-
-impl ClusterHealth {
-    /// The value in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::Unknown => "unknown",
-            Self::NoQuorum => "no-quorum",
-        }
-    }
 }
 
 impl MemberObservation {
@@ -233,6 +209,19 @@ impl ClusterScan {
 /// # Errors
 /// No reachable member, or a refused login.
 pub async fn scan_cluster(store: &Store, evidence: QuorumEvidence) -> Result<ClusterScan, ScanError> {
+    scan_cluster_again(store, evidence, &[]).await
+}
+
+/// Scans all members, as [`scan_cluster`] does. The addresses of an earlier scan are asked too: they reach the other members if
+/// none of the configured endpoints answers any more.
+///
+/// # Errors
+/// No reachable member, or a refused login.
+pub async fn scan_cluster_again(
+    store: &Store,
+    evidence: QuorumEvidence,
+    earlier: &[Endpoint],
+) -> Result<ClusterScan, ScanError> {
     if evidence == QuorumEvidence::None && store.options().credentials.is_some() {
         // A login without a quorum fails at once; otherwise each member would wait for it.
         store.one_member().await.map_err(|error| ScanError::Login { error, with_password: true })?;
@@ -241,10 +230,12 @@ pub async fn scan_cluster(store: &Store, evidence: QuorumEvidence) -> Result<Clu
     let serializable = evidence == QuorumEvidence::None;
     let mut observing: JoinSet<(usize, MemberObservation)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
+    let more = earlier.iter().filter(|endpoint| !store.options().endpoints.contains(endpoint));
+    endpoints.extend(more.cloned());
     for (index, endpoint) in endpoints.iter().enumerate() {
         observing.spawn(observe(index, store.clone(), endpoint.clone(), serializable));
     }
-    let listed = store.members().await;
+    let mut listed = store.members().await;
     if let Err(
         Error::Interrupted { .. }
         | Error::Deadline { .. }
@@ -257,6 +248,13 @@ pub async fn scan_cluster(store: &Store, evidence: QuorumEvidence) -> Result<Clu
     }
     let mut found: Vec<(usize, MemberObservation)> = observing.join_all().await;
     store.uninterrupted("status")?;
+    let mut answering = store.clone();
+    let addresses =
+        found.iter().filter(|(_, member)| member.status.is_ok()).filter_map(|(_, member)| member.address.clone());
+    if let (Err(_), Some(address)) = (&listed, addresses.into_iter().next()) {
+        answering = store.member(&address);
+        listed = answering.members().await;
+    }
     let mut general = Vec::new();
     let mut cluster = None;
     if let Ok(members) = &listed {
@@ -319,7 +317,7 @@ pub async fn scan_cluster(store: &Store, evidence: QuorumEvidence) -> Result<Clu
         }
         return Ok(scan);
     }
-    match store.alarms().await {
+    match answering.alarms().await {
         Ok(alarms) => assign_alarms(&mut scan, &alarms),
         Err(error @ Error::OtherStore { .. }) => return Err(error.into()),
         Err(error) => scan.general.push(format!("cannot read the alarms: {error}")),

@@ -56,7 +56,6 @@ use plan::CompactTarget;
 Examples:
   kvadm compact --keep 10000
   kvadm compact --every 5m -o json
-  kvadm compact --defrag --move-leader --yes
   kvadm compact --defrag --if 'in-use-below=50% or free-above=200MiB' --pause 30s --yes
   kvadm compact --reclaim --dry-run
   kvadm compact --reclaim --yes",

@@ -2,14 +2,29 @@
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::advice::{ClusterFacts, LoginNeed, MemberFacts, NextCommand, Recommendation, Urgency, advise};
-use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, certificates, scan_cluster};
-use crate::kvstore::Store;
+use std::time::Duration;
+
+use crate::health::ScanError;
+use crate::health::advice::{
+    ClusterFacts, DataComparison, LoginNeed, MemberFacts, NextCommand, Recommendation, Urgency, advise,
+};
+use crate::health::{
+    ClusterHealth, ClusterScan, ConsistencyVerdict, QuorumEvidence, certificates, check_consistency, format_causes,
+    scan_cluster,
+};
+use crate::kvstore::{Error, Refusal, Store};
 use crate::output::{AdviceAnswer, AdviceRow};
 use crate::time::Time;
 
-pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
-    let facts = gather(ctx.store()).await?;
+/// Members that use more bytes are not compared: each would read all of them for its hash.
+const MAX_COMPARED_BYTES: u64 = 2 << 30;
+/// A comparison that takes longer is given up.
+const MAX_COMPARISON: Duration = Duration::from_secs(20);
+/// A longer wait is explained.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
+
+pub async fn run(ctx: &Context, quota: Option<u64>) -> Result<Exit, Failure> {
+    let facts = gather(ctx, quota).await?;
     let found = advise(&facts);
     let commands: Vec<Option<String>> = found.iter().map(|advice| command(ctx, advice)).collect();
     let rows: Vec<AdviceRow<'_>> =
@@ -46,17 +61,23 @@ fn command(ctx: &Context, advice: &Recommendation) -> Option<String> {
             let [verb, rest @ ..] = words.as_slice() else { return None };
             Some(ctx.command_line(&[verb]).words(rest.iter().copied()).to_string())
         }
+        NextCommand::KvadmAt(endpoints, words) => {
+            let [verb, rest @ ..] = words.as_slice() else { return None };
+            Some(ctx.command_line_at(endpoints, &[verb]).words(rest.iter().copied()).to_string())
+        }
         NextCommand::Other(line) => Some(line.clone()),
     }
 }
 
-async fn gather(store: &Store) -> Result<ClusterFacts, Failure> {
+async fn gather(ctx: &Context, quota: Option<u64>) -> Result<ClusterFacts, Failure> {
+    let store = ctx.store();
     let scan = scan_cluster(store, QuorumEvidence::Reads).await?;
     let listed = store.members().await.map(|listed| listed.members).unwrap_or_default();
     let certificates = certificates(store).await;
     let login = login_need(store).await;
     store.uninterrupted("status")?;
     let (members, silent) = members_of(&scan);
+    let comparison = compare(ctx, scan.verdict(), &members, listed.len()).await?;
     Ok(ClusterFacts {
         now: Time::now(),
         health: scan.verdict(),
@@ -64,6 +85,8 @@ async fn gather(store: &Store) -> Result<ClusterFacts, Failure> {
         silent,
         listed,
         configured: store.options().endpoints.clone(),
+        quota,
+        comparison,
         certificates,
         login,
     })
@@ -93,6 +116,60 @@ fn members_of(scan: &ClusterScan) -> (Vec<MemberFacts>, Vec<(String, String)>) {
         }
     }
     (members, silent)
+}
+
+/// Compares the hashes of the members, if that takes a bounded time.
+async fn compare(
+    ctx: &Context,
+    health: ClusterHealth,
+    members: &[MemberFacts],
+    listed: usize,
+) -> Result<DataComparison, Failure> {
+    if members.len().max(listed) < 2 {
+        return Ok(DataComparison::Equal);
+    }
+    if health == ClusterHealth::NoQuorum {
+        return Ok(DataComparison::Unknown("the cluster has no quorum".to_owned()));
+    }
+    if let Some(large) = members.iter().find(|member| member.status.db_in_use > MAX_COMPARED_BYTES) {
+        let endpoint = &large.endpoint;
+        return Ok(DataComparison::Unknown(format!(
+            "{endpoint} uses more than 2 GiB, and the comparison would read all of them"
+        )));
+    }
+    let comparing = tokio::time::timeout(MAX_COMPARISON, check_consistency(ctx.store(), false));
+    let mut comparing = std::pin::pin!(comparing);
+    let found = match tokio::time::timeout(EXPLAIN_AFTER, &mut comparing).await {
+        Ok(found) => found,
+        Err(_) => {
+            ctx.out.note("waiting for the members to compare: each reads its whole database for the hash");
+            comparing.await
+        }
+    };
+    Ok(match found {
+        Err(_) => DataComparison::Unknown(format!("the comparison took more than {} s", MAX_COMPARISON.as_secs())),
+        Ok(Err(ScanError::Store(error @ (Error::Interrupted { .. } | Error::Deadline { .. })))) => {
+            return Err(error.into());
+        }
+        Ok(Err(ScanError::Store(error)))
+            if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) =>
+        {
+            DataComparison::Unknown(
+                "with authentication, etcd tells the hash of the data to the role root only".to_owned(),
+            )
+        }
+        Ok(Err(ScanError::Store(error))) => DataComparison::Unknown(format_causes(&error)),
+        Ok(Err(error)) => DataComparison::Unknown(error.to_string()),
+        Ok(Ok(report)) => match report.verdict {
+            ConsistencyVerdict::Consistent => DataComparison::Equal,
+            ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers => {
+                DataComparison::Different(report.deviating().iter().map(|member| member.endpoint.clone()).collect())
+            }
+            ConsistencyVerdict::HistoryUnknown | ConsistencyVerdict::Unknown => {
+                DataComparison::Unknown(report.why.unwrap_or_default())
+            }
+        },
+    })
 }
 
 /// Whether a read without a user is served. With a client certificate, its name may be the user.

@@ -20,7 +20,7 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let report = compare(ctx).await?;
     show(ctx, &report)?;
     match report.verdict {
-        ConsistencyVerdict::Consistent => Ok(Exit::Done),
+        ConsistencyVerdict::Consistent | ConsistencyVerdict::HistoryUnknown => Ok(Exit::Done),
         ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers | ConsistencyVerdict::Unknown => {
             Ok(Exit::Partial)
         }
@@ -76,12 +76,16 @@ fn show(ctx: &Context, report: &ConsistencyReport) -> Result<(), Failure> {
             endpoint: &member.endpoint,
             id: member.id,
             name: &member.name,
-            state: match &member.result {
-                Err(_) => "unknown",
-                Ok(_) if deviating.contains(&member.endpoint.as_str()) => "deviates",
+            state: match (&member.result, report.verdict) {
+                (Err(_), _) => "unknown",
+                (Ok(_), _) if report.members.len() == 1 => "single",
+                (Ok(_), _) if deviating.contains(&member.endpoint.as_str()) => "deviates",
                 // Without a majority nobody can say which member is right.
-                Ok(_) if !is_one && deviating.is_empty() => "differs",
-                Ok(_) => "agrees",
+                (Ok(_), ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers) if deviating.is_empty() => {
+                    "differs"
+                }
+                (Ok(_), ConsistencyVerdict::Unknown) if !is_one => "unknown",
+                (Ok(_), _) => "agrees",
             },
             hash: member.result.as_ref().ok().map(|(hash, _)| *hash),
             compact_revision: member.result.as_ref().ok().map(|(_, compact)| *compact),
@@ -94,7 +98,7 @@ fn show(ctx: &Context, report: &ConsistencyReport) -> Result<(), Failure> {
         .iter()
         .map(|difference| difference.fields.iter().map(|field| (*field).to_owned()).collect())
         .collect();
-    let shown: Vec<String> =
+    let shown: Vec<Vec<String>> =
         report.differences.iter().map(|difference| in_words(difference, &report.members)).collect();
     let differences: Vec<KeyDifferenceRow<'_>> = report
         .differences
@@ -126,8 +130,16 @@ fn remark(ctx: &Context, report: &ConsistencyReport, deviating: &[&str]) {
     let why = report.why.as_deref().unwrap_or_default();
     match report.verdict {
         ConsistencyVerdict::Consistent => {
-            let members = counted(report.members.len(), "member");
-            ctx.out.note(&format!("consistent: {members} with the same data at revision {revision}"));
+            ctx.out.note(&match report.members.len() {
+                1 => format!("one member, at revision {revision}: there is no other copy to compare"),
+                members => {
+                    format!("consistent: {} with the same data at revision {revision}", counted(members, "member"))
+                }
+            });
+            return;
+        }
+        ConsistencyVerdict::HistoryUnknown => {
+            ctx.out.note(&format!("no difference found at revision {revision}: {why}"));
             return;
         }
         ConsistencyVerdict::Unknown => {
@@ -145,13 +157,52 @@ fn remark(ctx: &Context, report: &ConsistencyReport, deviating: &[&str]) {
     if left > 0 {
         ctx.out.warn(&format!("{} more not shown", counted(left, "differing key")));
     }
-    ctx.out.note(&match deviating {
-        [] => "no hash is in the majority: compare the keys with a backup or with what their writers expect".to_owned(),
-        some => format!(
-            "{} deviates from the majority: save a snapshot, remove the member, and add it again with an empty data directory",
-            some.join(", ")
+    match deviating {
+        [] => {
+            ctx.out.note("no hash is in the majority: compare the keys with a backup or with what their writers expect")
+        }
+        some => {
+            let verb = if some.len() == 1 { "deviates" } else { "deviate" };
+            ctx.out.note(&format!("{} {verb} from the majority", some.join(", ")));
+        }
+    }
+    show_copies(ctx, report);
+    match report.outvoted() {
+        Some((wrong, agrees)) => repair(ctx, report, wrong, agrees),
+        None if report.verdict == ConsistencyVerdict::HistoryDiffers => ctx.out.note(
+            "do not remove a member for this: the current keys are equal, and the next compaction removes the older revisions; \
+             run the command again after it",
         ),
-    });
+        None => ctx.out.note("it is not proved which member is wrong: do not remove one before you know the right values"),
+    }
+}
+
+/// The commands that read the copies of the first key that differs.
+fn show_copies(ctx: &Context, report: &ConsistencyReport) {
+    let Some(difference) = report.differences.first() else { return };
+    for copy in &difference.copies {
+        let line = ctx.command_line_at(&copy.endpoint, &["get"]).key(&difference.key).words(["--serializable"]);
+        ctx.out.note(&format!("to read the copy of {}: {line}", copy.endpoint));
+    }
+}
+
+/// How to give the member the data of the majority.
+fn repair(ctx: &Context, report: &ConsistencyReport, wrong: &MemberHash, agrees: &MemberHash) {
+    let (from, to) = (&agrees.endpoint, &wrong.endpoint);
+    if wrong.id.is_some() && wrong.id == report.leader {
+        ctx.out.warn(&format!(
+            "{to} is the leader: move the leader to another member before you remove it (etcdctl move-leader)"
+        ));
+    }
+    let save = ctx.command_line_at(from, &["snapshot", "save"]).words(["majority.db"]);
+    ctx.out.note(&format!("first save a snapshot of {from}, which agrees with the majority: {save}"));
+    let keep = ctx.command_line_at(to, &["snapshot", "save"]).words(["deviating.db"]);
+    ctx.out.note(&format!("keep the deviating data, too: {keep}"));
+    let id = wrong.id.map_or_else(|| "ID".to_owned(), |id| format!("{id:x}"));
+    ctx.out.note(&format!(
+        "if the majority is right, remove the member, and add it again with an empty data directory: \
+         etcdctl --endpoints {from} member remove {id}"
+    ));
 }
 
 fn copies(difference: &KeyDifference) -> Vec<CopyRow<'_>> {
@@ -165,8 +216,8 @@ fn copies(difference: &KeyDifference) -> Vec<CopyRow<'_>> {
     rows.collect()
 }
 
-/// The copies of a key in one line. Each stands for the members with the same hash.
-fn in_words(difference: &KeyDifference, members: &[MemberHash]) -> String {
+/// The copies of a key, each in one line. Each stands for the members with the same hash.
+fn in_words(difference: &KeyDifference, members: &[MemberHash]) -> Vec<String> {
     let copy = |copy: &KeyCopy| {
         let member = members.iter().find(|member| member.endpoint == copy.endpoint);
         let name = member.map(|member| member.name.as_str()).filter(|name| !name.is_empty());
@@ -179,5 +230,5 @@ fn in_words(difference: &KeyDifference, members: &[MemberHash]) -> String {
             None => format!("{name}: no such key"),
         }
     };
-    difference.copies.iter().map(copy).collect::<Vec<_>>().join("; ")
+    difference.copies.iter().map(copy).collect()
 }

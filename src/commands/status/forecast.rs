@@ -8,7 +8,7 @@ use crate::error::{Exit, Failure};
 use crate::health::forecast::{
     Forecast, MemberForecast, MemberSpace, Outlook, PeriodAdvice, SpaceSample, SpaceTarget, forecast,
 };
-use crate::health::{QuorumEvidence, scan_cluster};
+use crate::health::{ClusterHealth, QuorumEvidence, scan_cluster};
 use crate::kvstore::{Error, Refusal, Revision, Store};
 use crate::output::{ForecastAnswer, ForecastRow};
 
@@ -21,11 +21,11 @@ const TICK: Duration = Duration::from_millis(100);
 
 pub async fn run(ctx: &Context, window: Duration, target: SpaceTarget) -> Result<Exit, Failure> {
     let store = ctx.store();
-    let (first, started) = sample(store).await?;
+    let (first, started, _) = sample(store).await?;
     let oldest = oldest_revision(store, first.revision).await?;
     let first = SpaceSample { oldest, ..first };
     wait(ctx, window).await?;
-    let (last, ended) = sample(store).await?;
+    let (last, ended, silent) = sample(store).await?;
     // A revision that can be read cannot be the oldest any more only after a compaction.
     let oldest = match oldest {
         Some(oldest) => match is_compacted_past(store, oldest).await? {
@@ -36,12 +36,33 @@ pub async fn run(ctx: &Context, window: Duration, target: SpaceTarget) -> Result
         None => None,
     };
     let last = SpaceSample { oldest, ..last };
-    show(ctx, &forecast(&first, &last, ended.duration_since(started), target))?;
-    Ok(Exit::Done)
+    let found = forecast(&first, &last, ended.duration_since(started), target);
+    // A member that has answered only the second time has no growth yet.
+    let started_late = last.members.iter().filter(|member| found.members.iter().all(|one| one.now.id != member.id));
+    let silent: Vec<SilentMember> = silent
+        .into_iter()
+        .chain(started_late.map(|member| SilentMember {
+            endpoint: member.endpoint.clone(),
+            why: "the member did not answer at the first sample".to_owned(),
+        }))
+        .collect();
+    show(ctx, &found, &silent)?;
+    if silent.is_empty() {
+        return Ok(Exit::Done);
+    }
+    // The samples are read from each member alone: only now does it matter whether there is a quorum.
+    let scan = scan_cluster(store, QuorumEvidence::Reads).await?;
+    Ok(if scan.verdict() == ClusterHealth::NoQuorum { Exit::Unreachable } else { Exit::Partial })
 }
 
-/// Asks all members for their space, and returns the time of the answers.
-async fn sample(store: &Store) -> Result<(SpaceSample, Instant), Failure> {
+/// A member without a forecast.
+struct SilentMember {
+    endpoint: String,
+    why: String,
+}
+
+/// Asks all members for their space, and returns the time of the answers and the members that did not answer.
+async fn sample(store: &Store) -> Result<(SpaceSample, Instant, Vec<SilentMember>), Failure> {
     let scan = scan_cluster(store, QuorumEvidence::None).await?;
     store.uninterrupted("status")?;
     let mut members: Vec<MemberSpace> = Vec::new();
@@ -58,7 +79,17 @@ async fn sample(store: &Store) -> Result<(SpaceSample, Instant), Failure> {
             quota: status.quota,
         });
     }
-    Ok((SpaceSample { revision: scan.revision().unwrap_or(0), oldest: None, members }, Instant::now()))
+    let names: Vec<&str> =
+        scan.members.iter().filter(|member| member.status.is_ok()).map(|member| member.name.as_str()).collect();
+    let mut silent = Vec::new();
+    for member in &scan.members {
+        if let Err(why) = &member.status
+            && (member.name.is_empty() || !names.contains(&member.name.as_str()))
+        {
+            silent.push(SilentMember { endpoint: member.endpoint.clone(), why: why.clone() });
+        }
+    }
+    Ok((SpaceSample { revision: scan.revision().unwrap_or(0), oldest: None, members }, Instant::now(), silent))
 }
 
 /// Whether the store is compacted at a later revision than `oldest`, so that `oldest` cannot be read any more. `None` if the user
@@ -100,11 +131,15 @@ async fn wait(ctx: &Context, window: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(ctx: &Context, found: &Forecast) -> Result<(), Failure> {
+fn show(ctx: &Context, found: &Forecast, silent: &[SilentMember]) -> Result<(), Failure> {
     let texts: Vec<(String, String)> = found.members.iter().map(|member| (quota_in(member), period(member))).collect();
-    let rows: Vec<ForecastRow<'_>> =
-        found.members.iter().zip(&texts).map(|(member, texts)| row(member, texts)).collect();
-    let remarks = remarks(found);
+    let known = found.members.iter().zip(&texts).map(|(member, texts)| row(member, texts));
+    let rows: Vec<ForecastRow<'_>> = known.chain(silent.iter().map(silent_row)).collect();
+    let mut remarks = remarks(found);
+    if found.members.iter().any(|member| member.quota_reached == Outlook::Now) {
+        let reclaim = ctx.command_line(&["compact"]).words(["--reclaim"]);
+        remarks.push(format!("the quota is reached: '{reclaim}' compacts, defragments and clears the alarm"));
+    }
     ctx.out.report(&ForecastAnswer {
         window_ms: found.window.as_secs_f64() * 1e3,
         revision: found.revision,
@@ -116,6 +151,9 @@ fn show(ctx: &Context, found: &Forecast) -> Result<(), Failure> {
     })?;
     for remark in &remarks {
         ctx.out.note(remark);
+    }
+    for member in silent {
+        ctx.out.warn(&format!("no forecast for {}: {}", member.endpoint, member.why));
     }
     Ok(())
 }
@@ -133,11 +171,11 @@ fn row<'a>(member: &'a MemberForecast, (quota_in, compact_every): &'a (String, S
     };
     ForecastRow {
         endpoint: &member.now.endpoint,
-        id: member.now.id,
-        db_size: member.now.db_size,
-        db_size_per_second: rounded(member.size_growth),
-        in_use: member.now.in_use,
-        in_use_per_second: rounded(member.in_use_growth),
+        id: Some(member.now.id),
+        db_size: Some(member.now.db_size),
+        db_size_per_second: Some(rounded(member.size_growth)),
+        in_use: Some(member.now.in_use),
+        in_use_per_second: Some(rounded(member.in_use_growth)),
         quota: member.quota,
         quota_in,
         quota_seconds,
@@ -145,6 +183,26 @@ fn row<'a>(member: &'a MemberForecast, (quota_in, compact_every): &'a (String, S
         keep_below: member.target,
         compact_every,
         compact_every_seconds,
+        error: None,
+    }
+}
+
+fn silent_row(member: &SilentMember) -> ForecastRow<'_> {
+    ForecastRow {
+        endpoint: &member.endpoint,
+        id: None,
+        db_size: None,
+        db_size_per_second: None,
+        in_use: None,
+        in_use_per_second: None,
+        quota: None,
+        quota_in: "unreachable",
+        quota_seconds: None,
+        state: "unreachable",
+        keep_below: None,
+        compact_every: "unknown",
+        compact_every_seconds: None,
+        error: Some(&member.why),
     }
 }
 

@@ -73,12 +73,13 @@ fn row<'a>(series: &'a ProbeSeries, spread: &'a Option<String>) -> LatencyRow<'a
         failures: series.failures,
         times_ms: (latencies.count() > 0).then(times),
         spread: spread.as_deref().filter(|_| latencies.count() > 0),
+        denied: series.denied,
         error: series.error.as_deref(),
     }
 }
 
 /// Why probes failed, once for each member and kind.
 fn complaint(series: &ProbeSeries) -> Option<String> {
-    let error = series.error.as_ref()?;
+    let error = series.error.as_ref().filter(|_| !series.denied)?;
     Some(format!("{}: {} failed: {error}", series.endpoint, series.kind.as_str().replace('-', " ")))
 }

@@ -49,6 +49,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,
+    group = clap::ArgGroup::new("quota_users").args(["forecast", "advice"]).multiple(true),
     // --latency writes.
     args = safety_options().into_iter().filter(|option| option.get_id() == "dry-run"),
     after_help = "\
@@ -71,14 +72,18 @@ pub struct Args {
     ///
     /// etcd hashes all stored revisions up to the lowest revision of the members (HashKV). If the hashes differ, kvadm reads all keys
     /// of members with different hashes, prints the first 20 keys that differ and counts all. If no key differs, only older
-    /// revisions do: history-differs. With authentication it needs the role root. The members read their whole database.
-    /// Exit code 6 if members differ, or if not all could be compared.
+    /// revisions do: history-differs. Hashes are comparable only with one compact revision. If the compact revisions differ, as they
+    /// may between a compaction and the next write, and all keys and values are equal, the verdict is history-unknown. With
+    /// authentication it needs the role root. The members read their whole database. Exit code 6 if members differ, or if not all
+    /// could be compared; 0 for consistent and history-unknown.
     #[arg(long, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait"])]
     consistency: bool,
     /// Say what is wrong or soon will be, how sure that is, and what to do
     ///
     /// Rules over versions with known problems, sizes and quota, alarms, certificates that expire, members that do not answer or
     /// lag, the number of voters, addresses and access. Sorted by severity: critical, warning, suggestion. Nothing is written.
+    /// The data of the members is compared by its hash, unless a member uses more than 2 GiB or authentication forbids it; the
+    /// advice then says so.
     /// Exit code 6 if advice is critical, 3 without a quorum; 0 if there are only warnings, suggestions, or none.
     #[arg(long, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency"])]
     advice: bool,
@@ -89,8 +94,8 @@ pub struct Args {
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
     #[allow(clippy::option_option)]
     forecast: Option<Option<Duration>>,
-    /// With --forecast: the quota of members that do not tell theirs
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency", "advice"])]
+    /// With --forecast, --advice: the quota of members that do not tell theirs (etcd before 3.6)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "quota_users", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency"])]
     quota: Option<u64>,
     /// With --forecast: bytes in use to stay below [default: 80% of the quota]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency", "advice"])]
@@ -153,7 +158,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return consistency::run(ctx).await;
     }
     if args.advice {
-        return advice::run(ctx).await;
+        return advice::run(ctx, args.quota).await;
     }
     if let Some(window) = args.forecast {
         let target = SpaceTarget { quota: args.quota, keep_below: args.keep_below };

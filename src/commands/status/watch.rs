@@ -7,10 +7,11 @@ use tokio::time::{Instant, sleep_until};
 use super::report::show;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
+use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster_again};
 use crate::output::Screen;
 use crate::signal::Resizes;
 use crate::time::Time;
+use crate::transport::Endpoint;
 
 /// Default intervals for a healthy and an unhealthy cluster, as in Cilium's StatusCheckInterval.
 const HEALTHY_INTERVAL: Duration = Duration::from_secs(30);
@@ -35,12 +36,16 @@ pub async fn run(
     let mut screen = ctx.out.screen();
     let mut resizes = Resizes::listen();
     let mut previous: Option<WatchRound> = None;
+    let mut seen: Vec<Endpoint> = Vec::new();
     loop {
-        let scan = scan_while_resized(ctx, evidence, &mut screen, &mut resizes, previous.as_ref()).await?;
+        let scan = scan_while_resized(ctx, evidence, &seen, &mut screen, &mut resizes, previous.as_ref()).await?;
         let time = Time::from_secs(Time::now().secs).to_string();
         match scan {
             Err(failure) if failure.exit != Exit::Unreachable => return Err(failure),
             scan => {
+                if let Ok(scan) = &scan {
+                    remember(&mut seen, scan);
+                }
                 let round = WatchRound { time, scan };
                 show_round(ctx, &mut screen, &round)?;
                 let healthy = matches!(&round.scan, Ok(scan) if scan.verdict() == ClusterHealth::Healthy);
@@ -61,17 +66,27 @@ pub async fn run(
     }
 }
 
+/// Keeps the addresses of the listed members for the next round. Without a list, those of before stay.
+fn remember(seen: &mut Vec<Endpoint>, scan: &ClusterScan) {
+    let listed = scan.members.iter().filter(|member| !member.name.is_empty());
+    let addresses: Vec<Endpoint> = listed.filter_map(|member| member.address.clone()).collect();
+    if !addresses.is_empty() {
+        *seen = addresses;
+    }
+}
+
 /// Scans once. The round before is drawn again if the terminal changes its size meanwhile, or if the scan takes long.
 async fn scan_while_resized(
     ctx: &Context,
     evidence: QuorumEvidence,
+    seen: &[Endpoint],
     screen: &mut Screen,
     resizes: &mut Resizes,
     previous: Option<&WatchRound>,
 ) -> Result<Result<ClusterScan, Failure>, Failure> {
     /// A wait that is longer is announced.
     const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
-    let mut scanning = std::pin::pin!(scan_cluster(ctx.store(), evidence));
+    let mut scanning = std::pin::pin!(scan_cluster_again(ctx.store(), evidence, seen));
     let announce_at = Instant::now() + ANNOUNCE_AFTER;
     let mut announced = !screen.redraws();
     loop {

@@ -13,6 +13,7 @@ use crate::args::{KeyText, parse_duration};
 use crate::commands::select::prefix_range;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::kvstore::{Error, Refusal};
 use crate::signal::Resizes;
 
 use feed::Feed;
@@ -30,6 +31,11 @@ const MIN_PERIOD: Duration = Duration::from_millis(100);
 /// KEYS and LEASES are distinct keys and leases. They are exact up to 64; larger
 /// numbers are estimates, which differ by more than 7% (total: 2%; leases of a
 /// branch: 13%) in 1 of 20 cases.
+///
+/// Into a pipe, each line has these columns, separated by tabs: time, kind (branch,
+/// key, total, hot-key), key, changes/s, bytes/s, keys, leases, writes/s, deletes/s,
+/// percent, error bound, and in the line of the total the state (live, behind,
+/// resumed, gap, unconfirmed, interrupted).
 ///
 /// Memory does not grow with the number of keys. If more than 2048 branches change
 /// in a period, a count may be too low by up to ERROR BOUND.
@@ -156,7 +162,8 @@ async fn watch(
     monitor: ActivityMonitor,
     viewer: &mut Viewer<'_>,
 ) -> Result<Exit, Failure> {
-    let mut feed = Feed::begin(ctx.store(), range, monitor).await?;
+    let is_limited = !range.start.is_empty();
+    let mut feed = Feed::begin(ctx.store(), range, monitor).await.map_err(|error| explain(error, is_limited))?;
     let mut resizes = Resizes::listen();
     let mut started = Instant::now();
     let mut due = started + args.every;
@@ -166,7 +173,7 @@ async fn watch(
     loop {
         tokio::select! {
             biased;
-            error = feed.ended() => return Err(error.into()),
+            error = feed.ended() => return Err(explain(error, is_limited)),
             () = sleep_until(due) => {}
             () = resizes.next() => {
                 match &shown {
@@ -188,5 +195,16 @@ async fn watch(
         }
         // A terminal that was stopped for longer than a period gets one round, not one for each.
         due = if due + args.every > now { due + args.every } else { now + args.every };
+    }
+}
+
+/// A user who may not read all keys may be able to read a part of them.
+fn explain(error: Error, is_limited: bool) -> Failure {
+    let is_denied = error.is_refusal(Refusal::Permission);
+    let failure = Failure::from(error);
+    match (is_denied, is_limited) {
+        (true, true) => failure.hint("name a PREFIX below this one, all of which the user may read"),
+        (true, false) => failure.hint("name a PREFIX that the user may read: kvadm top PREFIX"),
+        (false, _) => failure,
     }
 }

@@ -231,6 +231,7 @@ impl<'a> Rows<'a> {
             distinct: None,
             percent: percent(counts.get(self.metric), self.view.activity.total.get(self.metric)),
             error_bound: None,
+            state: None,
             trend: None,
         }
     }
@@ -256,6 +257,7 @@ impl<'a> Rows<'a> {
         ActivityRow {
             distinct: Some([activity.keys.count, activity.leases.count]),
             error_bound: self.error(activity.error_bound),
+            state: Some(self.view.status.state.as_str()),
             trend: Some(trend),
             ..self.row("total", key, &activity.total)
         }

@@ -4,6 +4,8 @@ use super::facts::{Certainty, ClusterFacts, MemberFacts, Recommendation, Urgency
 
 /// The quota of a member that was started without --quota-backend-bytes.
 const DEFAULT_QUOTA: u64 = 2 << 30;
+/// A database with a smaller share of its quota, in percent, is not near it.
+const NOTABLE_SHARE: u64 = 80;
 /// Less free space is not worth a defragmentation.
 const NOTABLE_FREE_BYTES: u64 = 100 << 20;
 /// Smaller differences come from pages and the order of commits.
@@ -12,8 +14,9 @@ const NOTABLE_DIFFERENCE: u64 = 64 << 20;
 pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     for member in &facts.members {
         alarms(member, found);
-        quota(member, found);
+        quota(member, facts.quota, found);
     }
+    quota_unknown(facts, found);
     fragmentation(facts, found);
     unequal(facts, found);
 }
@@ -31,7 +34,7 @@ fn alarms(member: &MemberFacts, found: &mut Vec<Recommendation>) {
                 .kvadm(["compact", "--reclaim"]),
             "CORRUPT" => advice(Urgency::Critical)
                 .why("the member's data differs from that of the others")
-                .remedy("find the differing keys, then remove the member and add it again with an empty data directory")
+                .remedy("find the keys that differ; the command also says which member to repair, and how")
                 .kvadm(["status", "--consistency"]),
             _ => advice(Urgency::Warning)
                 .why("the member reports a problem that kvadm does not know")
@@ -41,14 +44,18 @@ fn alarms(member: &MemberFacts, found: &mut Vec<Recommendation>) {
     }
 }
 
-fn quota(member: &MemberFacts, found: &mut Vec<Recommendation>) {
+fn quota(member: &MemberFacts, given: Option<u64>, found: &mut Vec<Recommendation>) {
     let (db_size, in_use) = (member.status.db_size, member.status.db_in_use);
-    let (quota, certainty) = match member.status.quota {
+    let (quota, certainty) = match member.status.quota.or(given) {
         Some(quota) => (quota, Certainty::Certain),
         None => (DEFAULT_QUOTA, Certainty::Possible),
     };
     let share = percent(db_size, quota);
-    if share < 80 {
+    // The alarm names the command that also defragments.
+    if member.alarms.iter().any(|alarm| alarm == "NOSPACE") {
+        return;
+    }
+    if share < NOTABLE_SHARE {
         return;
     }
     let urgency = if share >= 95 && certainty == Certainty::Certain { Urgency::Critical } else { Urgency::Warning };
@@ -74,6 +81,35 @@ fn quota(member: &MemberFacts, found: &mut Vec<Recommendation>) {
             .remedy("compact more often, delete keys, or start etcd with a larger --quota-backend-bytes")
             .kvadm(["status", "--forecast"])
     });
+}
+
+/// The members whose quota is not known, and that are not near the default quota.
+fn quota_unknown(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
+    let is_unknown = |member: &&MemberFacts| {
+        member.status.quota.is_none()
+            && member.alarms.is_empty()
+            && percent(member.status.db_size, DEFAULT_QUOTA) < NOTABLE_SHARE
+    };
+    let members: Vec<&MemberFacts> = facts.members.iter().filter(is_unknown).collect();
+    if members.is_empty() || facts.quota.is_some() {
+        return;
+    }
+    let largest = members.iter().map(|member| member.status.db_size).max().unwrap_or(0);
+    found.push(
+        Recommendation::new(
+            "quota",
+            Urgency::Suggestion,
+            Certainty::Possible,
+            ClusterFacts::endpoints(members.into_iter()),
+        )
+        .finding(format!(
+            "the quota is unknown: etcd does not tell it before 3.6; the database has up to {}",
+            size(largest)
+        ))
+        .why("at the quota, the cluster refuses all writes but deletions")
+        .remedy("run it again with --quota SIZE, the value of etcd's --quota-backend-bytes (2GiB if that is not set)")
+        .kvadm(["status", "--advice", "--quota", "2GiB"]),
+    );
 }
 
 fn fragmentation(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {

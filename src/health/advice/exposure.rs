@@ -22,7 +22,7 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
                     .finding(format!("the certificate cannot be read: {}", error.why))
                     .why("kvadm cannot say when it expires")
                     .remedy("check the endpoint step by step")
-                    .kvadm(["status", "--diagnose"]),
+                    .kvadm_at(error.origin.clone(), ["status", "--diagnose"]),
             ),
         }
     }
@@ -39,8 +39,13 @@ fn expiry(facts: &ClusterFacts, certificate: &CertificateFact, found: &mut Vec<R
     let subject = certificate.endpoint.clone().or_else(|| certificate.file.clone()).unwrap_or_default();
     let end = certificate.not_after.format_utc();
     let what = format!("the {} '{}'", certificate.role, certificate.subject.escape_debug());
+    let advice = Recommendation::new("certificate", urgency, Certainty::Certain, subject);
+    let advice = match &certificate.endpoint {
+        Some(endpoint) => advice.kvadm_at(endpoint.clone(), ["status", "--diagnose"]),
+        None => advice.kvadm(["status", "--diagnose"]),
+    };
     found.push(
-        Recommendation::new("certificate", urgency, Certainty::Certain, subject)
+        advice
             .finding(match days {
                 ..0 => format!("{what} expired on {end}"),
                 0 => format!("{what} expires in less than a day, on {end}"),
@@ -59,8 +64,7 @@ fn expiry(facts: &ClusterFacts, certificate: &CertificateFact, found: &mut Vec<R
                 CertificateRole::Ca => {
                     "add the new authority to the CA files of all members and clients before it expires"
                 }
-            })
-            .kvadm(["status", "--diagnose"]),
+            }),
     );
 }
 

@@ -56,6 +56,8 @@ impl Certainty {
 pub enum NextCommand {
     /// The words after `kvadm` and its options for the store.
     Kvadm(Vec<&'static str>),
+    /// The same, asked of these endpoints.
+    KvadmAt(String, Vec<&'static str>),
     /// Another program's command line. It is built from fixed words and IDs only.
     Other(String),
 }
@@ -115,6 +117,11 @@ impl Recommendation {
         Self { command: Some(NextCommand::Kvadm(words.to_vec())), ..self }
     }
 
+    /// A command for members that are not the ones that a command would ask by itself.
+    pub(super) fn kvadm_at<const N: usize>(self, endpoints: impl Into<String>, words: [&'static str; N]) -> Self {
+        Self { command: Some(NextCommand::KvadmAt(endpoints.into(), words.to_vec())), ..self }
+    }
+
     pub(super) fn other(self, line: impl Into<String>) -> Self {
         Self { command: Some(NextCommand::Other(line.into())), ..self }
     }
@@ -140,6 +147,17 @@ pub enum LoginNeed {
     NeededOrUnknown,
 }
 
+/// What the comparison of the members' data has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataComparison {
+    /// The members have equal hashes, or there is one member only.
+    Equal,
+    /// Members have different hashes at the same compact revision; with the endpoints that a majority does not agree with.
+    Different(Vec<String>),
+    /// The data was not compared, or not that of all members: why.
+    Unknown(String),
+}
+
 /// What the rules judge.
 #[derive(Clone, Debug)]
 pub struct ClusterFacts {
@@ -155,6 +173,10 @@ pub struct ClusterFacts {
     pub listed: Vec<Member>,
     /// The endpoints of the command.
     pub configured: Vec<Endpoint>,
+    /// The quota that the user gives for members that do not tell theirs.
+    pub quota: Option<u64>,
+    /// The comparison of the members' data.
+    pub comparison: DataComparison,
     /// The certificates; empty without TLS.
     pub certificates: Vec<Result<CertificateFact, CertificateError>>,
     /// Whether a login is needed.
@@ -166,6 +188,11 @@ impl ClusterFacts {
     pub(super) fn addresses(&self, member: &Member) -> Vec<Endpoint> {
         let tls = self.configured.first().is_some_and(|endpoint| endpoint.scheme == crate::transport::Scheme::Tls);
         member.client_urls.iter().filter_map(|url| Endpoint::parse(url, tls).ok()).collect()
+    }
+
+    /// The endpoints of the members that have not answered, for a command.
+    pub(super) fn silent_endpoints(&self) -> String {
+        self.silent.iter().map(|(endpoint, _)| endpoint.as_str()).collect::<Vec<_>>().join(",")
     }
 
     /// The endpoints of these members, joined.

@@ -8,7 +8,9 @@ mod facts;
 mod topology;
 mod version;
 
-pub use facts::{Certainty, ClusterFacts, LoginNeed, MemberFacts, NextCommand, Recommendation, Urgency};
+pub use facts::{
+    Certainty, ClusterFacts, DataComparison, LoginNeed, MemberFacts, NextCommand, Recommendation, Urgency,
+};
 
 /// All advice, the most urgent and most certain first.
 pub fn advise(facts: &ClusterFacts) -> Vec<Recommendation> {

@@ -22,6 +22,8 @@ fn healthy() -> ClusterFacts {
         health: ClusterHealth::Healthy,
         members,
         silent: Vec::new(),
+        quota: None,
+        comparison: DataComparison::Equal,
         listed,
         configured,
         certificates: vec![Ok(certificate(40))],
@@ -119,7 +121,15 @@ fn versions() {
     facts.members[1].status.version = "3.5.1".to_owned();
     let advice = &advise(&facts)[0];
     assert_eq!((advice.subject.as_str(), advice.problems[0].as_str()), ("https://m2:2379", "#13766"));
-    assert!(advice.remedy.contains("etcd 3.5.33") && advice.why.contains("more: "), "{advice:?}");
+    assert!(advice.why.contains("more: "), "{advice:?}");
+    // Both pieces of advice name one version.
+    let targets = advise(&facts).iter().filter(|advice| advice.remedy.contains("etcd 3.6.16")).count();
+    assert_eq!(targets, 2);
+    facts.members.iter_mut().for_each(|member| member.status.version = "3.5.1".to_owned());
+    assert!(advise(&facts)[0].remedy.contains("etcd 3.5.33"));
+    facts.members[0].status.version = "3.5.2".to_owned();
+    let targets = advise(&facts).iter().filter(|advice| advice.remedy.contains("etcd 3.5.33")).count();
+    assert_eq!(targets, 3, "both have known problems, and they differ");
 }
 
 #[test]
@@ -136,6 +146,14 @@ fn sizes() {
     assert_eq!(with(1700 * MIB, 1600 * MIB, Some(2 * GIB)), thrice(("quota", Warning, Certain)));
     assert_eq!(with(2000 * MIB, 1900 * MIB, Some(2 * GIB)), thrice(("quota", Critical, Certain)));
     assert_eq!(with(1700 * MIB, 1600 * MIB, None), thrice(("quota", Warning, Possible)));
+    assert_eq!(with(16 * MIB, 16 * MIB, None), [("quota", Suggestion, Possible)]);
+    let given = after(|facts| {
+        facts.quota = Some(17 * MIB);
+        facts.members.iter_mut().for_each(|member| member.status.db_size = 16 * MIB);
+        facts.members.iter_mut().for_each(|member| member.status.db_in_use = 16 * MIB);
+        facts.members[0].status.quota = None;
+    });
+    assert_eq!(given, [("quota", Warning, Certain)]);
     assert_eq!(with(3000 * MIB, 2900 * MIB, Some(8 * GIB)), []);
     assert_eq!(with(400 * MIB, 200 * MIB, Some(2 * GIB)), [("fragmentation", Suggestion, Certain)]);
     assert_eq!(with(40 * MIB, 2 * MIB, Some(2 * GIB)), [], "not worth it");
@@ -152,6 +170,10 @@ fn alarms_are_urgent() {
     assert_eq!(with("NOSPACE"), [("alarm", Critical, Certain)]);
     assert_eq!(with("CORRUPT"), [("alarm", Critical, Certain)]);
     assert_eq!(with("alarm 9"), [("alarm", Warning, Certain)]);
+    // Only a comparison of the keys says which member is wrong.
+    let mut facts = healthy();
+    facts.members[2].alarms = vec!["CORRUPT".to_owned()];
+    assert!(!advise(&facts)[0].remedy.contains("remove"));
 }
 
 #[test]
@@ -259,4 +281,26 @@ fn addresses_and_access() {
     });
     assert_eq!(local, [], "a cluster on one machine");
     assert_eq!(after(|facts| facts.login = LoginNeed::None), [("open-access", Warning, Certain)]);
+}
+
+#[test]
+fn data_that_differs_is_critical_and_data_that_is_not_compared_is_named() {
+    let with = |comparison| after(|facts| facts.comparison = comparison);
+    assert_eq!(with(DataComparison::Equal), []);
+    assert_eq!(with(DataComparison::Different(vec!["https://m2:2379".to_owned()])), [("data", Critical, Certain)]);
+    assert_eq!(with(DataComparison::Different(Vec::new())), [("data", Critical, Certain)]);
+    assert_eq!(with(DataComparison::Unknown("too large".to_owned())), [("data", Suggestion, Possible)]);
+}
+
+#[test]
+fn a_command_about_members_is_asked_of_them() {
+    let mut facts = healthy();
+    facts.silent =
+        vec![("https://m4:2379".to_owned(), "down".to_owned()), ("https://m5:2379".to_owned(), "down".to_owned())];
+    facts.members[1].status.leader = 0;
+    let advice = advise(&facts);
+    let command = |rule| advice.iter().find(|advice| advice.rule == rule).and_then(|advice| advice.command.clone());
+    let at = |endpoints: &str| Some(NextCommand::KvadmAt(endpoints.to_owned(), vec!["status", "--diagnose"]));
+    assert_eq!(command("member-down"), at("https://m4:2379,https://m5:2379"));
+    assert_eq!(command("no-leader"), at("https://m2:2379"));
 }

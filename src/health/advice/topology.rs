@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::{Certainty, ClusterFacts, Recommendation, Urgency, member_name};
+use super::facts::{Certainty, ClusterFacts, DataComparison, Recommendation, Urgency, member_name};
 use crate::health::scan::ClusterHealth;
 use crate::plural::counted;
 
@@ -18,6 +18,7 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     not_started(facts, found);
     agreement(facts, found);
     lag(facts, found);
+    data(facts, found);
 }
 
 fn voters_of(facts: &ClusterFacts) -> usize {
@@ -37,7 +38,10 @@ fn quorum(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
                 true => "check the connections between the members' peer addresses, and their logs".to_owned(),
                 false => format!("start these members, or repair their connections: {}", silent.join("; ")),
             });
-        found.push(advice.kvadm(["status", "--diagnose"]));
+        found.push(match silent.is_empty() {
+            true => advice.kvadm(["status", "--diagnose"]),
+            false => advice.kvadm_at(facts.silent_endpoints(), ["status", "--diagnose"]),
+        });
         return;
     }
     if facts.silent.is_empty() {
@@ -59,8 +63,35 @@ fn quorum(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
             .finding(format!("no answer: {}", silent.join("; ")))
             .why(why)
             .remedy("start the member, repair its connection, or replace it; it may also be unreachable from here only")
-            .kvadm(["status", "--diagnose"]),
+            .kvadm_at(facts.silent_endpoints(), ["status", "--diagnose"]),
     );
+}
+
+/// The members' data.
+fn data(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
+    match &facts.comparison {
+        DataComparison::Equal => {}
+        DataComparison::Different(deviating) => {
+            let subject = if deviating.is_empty() { "cluster".to_owned() } else { deviating.join(", ") };
+            found.push(
+                Recommendation::new("data", Urgency::Critical, Certainty::Certain, subject)
+                    .finding(match deviating.is_empty() {
+                        true => "the members hold different data",
+                        false => "the member holds other data than the majority",
+                    })
+                    .why("a client reads other values, depending on the member that it asks; an election may keep the wrong ones")
+                    .remedy("find the keys that differ; the command also says how to repair the member")
+                    .kvadm(["status", "--consistency"]),
+            );
+        }
+        DataComparison::Unknown(why) => found.push(
+            Recommendation::new("data", Urgency::Suggestion, Certainty::Possible, "cluster")
+                .finding(format!("data not compared: {why}"))
+                .why("kvadm cannot say whether the members hold the same data")
+                .remedy("compare the data of the members")
+                .kvadm(["status", "--consistency"]),
+        ),
+    }
 }
 
 fn voters(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
@@ -153,6 +184,7 @@ fn agreement(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
         );
     }
     let leaderless = || facts.members.iter().filter(|member| member.status.leader == 0);
+    let leaderless_endpoints = ClusterFacts::endpoints(leaderless()).replace(", ", ",");
     if leaderless().next().is_some() && facts.health != ClusterHealth::NoQuorum {
         found.push(
             Recommendation::new(
@@ -164,7 +196,7 @@ fn agreement(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
             .finding("the member has no leader")
             .why("it serves neither writes nor linearizable reads; clients that use it fail")
             .remedy("check its connections to the peer addresses of the other members")
-            .kvadm(["status", "--diagnose"]),
+            .kvadm_at(leaderless_endpoints, ["status", "--diagnose"]),
         );
     }
     let leaders: BTreeSet<u64> = statuses().map(|status| status.leader).filter(|leader| *leader != 0).collect();

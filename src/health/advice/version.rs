@@ -14,6 +14,7 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     for member in &facts.members {
         versions.entry(&member.status.version).or_default().push(member);
     }
+    let target = common_target(&versions);
     for (version, members) in &versions {
         let endpoints = ClusterFacts::endpoints(members.iter().copied());
         match known_problems(version) {
@@ -24,16 +25,28 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
                     .remedy("check the release notes of the server"),
             ),
             Some(problems) if problems.is_empty() => {}
-            Some(problems) => found.push(known(version, &endpoints, &problems)),
+            Some(problems) => found.push(known(version, &endpoints, &problems, target.as_deref())),
         }
     }
-    mixed(&versions, found);
+    if let Some(target) = &target {
+        mixed(&versions, target, found);
+    }
+}
+
+/// The version that a cluster with different versions should reach: the newest one, or the release that repairs it. `None` if all
+/// members have one version.
+fn common_target(versions: &BTreeMap<&str, Vec<&MemberFacts>>) -> Option<String> {
+    let newest = versions.keys().filter_map(|version| Some((EtcdVersion::parse(version)?, *version))).max()?.1;
+    let is_bad = known_problems(newest).is_some_and(|problems| !problems.is_empty());
+    let fixed = if is_bad { fixed_release(newest) } else { None };
+    (versions.len() > 1).then(|| fixed.map_or_else(|| newest.to_owned(), |fixed| fixed.to_string()))
 }
 
 fn known(
     version: &str,
     endpoints: &str,
     problems: &[&'static crate::health::versions::KnownProblem],
+    target: Option<&str>,
 ) -> Recommendation {
     let has = |consequence| problems.iter().any(|problem| problem.consequence == consequence);
     let (urgency, certainty) = match () {
@@ -55,19 +68,19 @@ fn known(
     let advice = Recommendation::new("known-problems", urgency, certainty, endpoints)
         .finding(format!("etcd {version} has {}", counted(problems.len(), "known problem")))
         .why(why.join("; "))
-        .remedy(match fixed_release(version) {
-            Some(fixed) => format!("upgrade to etcd {fixed} or later, one member at a time, after a snapshot"),
-            None => "upgrade to a minor version that is maintained, one minor version at a time, after a snapshot"
+        .remedy(match (target, fixed_release(version)) {
+            (Some(target), _) if target != version => {
+                format!("upgrade to etcd {target}, one minor version and one member at a time, after a snapshot")
+            }
+            (_, Some(fixed)) => format!("upgrade to etcd {fixed} or later, one member at a time, after a snapshot"),
+            (_, None) => "upgrade to a minor version that is maintained, one minor version at a time, after a snapshot"
                 .to_owned(),
         })
         .kvadm(["snapshot", "save", "before-upgrade.db"]);
     Recommendation { problems: problems.iter().map(|problem| problem.id.to_owned()).collect(), ..advice }
 }
 
-fn mixed(versions: &BTreeMap<&str, Vec<&MemberFacts>>, found: &mut Vec<Recommendation>) {
-    if versions.len() < 2 {
-        return;
-    }
+fn mixed(versions: &BTreeMap<&str, Vec<&MemberFacts>>, target: &str, found: &mut Vec<Recommendation>) {
     let mut minors: Vec<_> =
         versions.keys().filter_map(|version| EtcdVersion::parse(version)).map(EtcdVersion::minor).collect();
     minors.sort_unstable();
@@ -80,12 +93,12 @@ fn mixed(versions: &BTreeMap<&str, Vec<&MemberFacts>>, found: &mut Vec<Recommend
     found.push(if minors.len() > 1 {
         advice(Urgency::Warning)
             .why("the cluster works as the lowest version until all are upgraded; etcd supports this during an upgrade only")
-            .remedy("finish the upgrade")
+            .remedy(format!("upgrade all members to etcd {target}, one minor version and one member at a time"))
             .kvadm(["status"])
     } else {
         advice(Urgency::Suggestion)
             .why("the members have different defects")
-            .remedy("bring all members to the same patch release")
+            .remedy(format!("upgrade all members to etcd {target}, one at a time"))
             .kvadm(["status"])
     });
 }

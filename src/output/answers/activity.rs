@@ -117,6 +117,8 @@ pub struct ActivityRow<'a> {
     pub percent: Option<f64>,
     /// By how much the count that the order is about may be too low; a table shows it only if a row has one.
     pub error_bound: Option<u64>,
+    /// The state of the period; only in text, of the total.
+    pub state: Option<&'static str>,
     /// The last periods.
     pub trend: Option<&'a str>,
 }
@@ -139,6 +141,9 @@ impl Record for ActivityRow<'_> {
         visit(spare("deletes/s", detail(deletes)));
         visit(always("percent", self.percent.map_or(Value::Absent, Value::Millis)));
         visit(spare("error_bound", Value::uint(self.error_bound)));
+        if self.time.is_some() {
+            visit(always("state", Value::str(self.state)));
+        }
         visit(Field { name: "trend", value: Value::str(self.trend), show: Visibility::EveryTable });
     }
 }

@@ -260,6 +260,8 @@ pub(super) fn push_wrapped(report: &mut String, at: usize, text: &str, indent: u
     let text = sanitized(text);
     let mut column = at;
     for word in text.split_whitespace() {
+        // The first word keeps its distance from a label that ends at the indent.
+        let touches = column == indent && column > 0 && !report.ends_with([' ', '\n']);
         if column + 1 + word.width() > WIDTH && column > indent {
             report.push('\n');
             report.push_str(&" ".repeat(indent));
@@ -267,7 +269,7 @@ pub(super) fn push_wrapped(report: &mut String, at: usize, text: &str, indent: u
         } else if column < indent {
             report.push_str(&" ".repeat(indent - column));
             column = indent;
-        } else if column > indent {
+        } else if column > indent || touches {
             report.push(' ');
             column += 1;
         }

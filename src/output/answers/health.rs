@@ -12,7 +12,8 @@ pub struct HashRow<'a> {
     pub id: Option<u64>,
     /// The member's name.
     pub name: &'a str,
-    /// `agrees`, `deviates` (most members have another hash), `differs` (no hash is in the majority) or `unknown`.
+    /// `agrees`, `deviates` (most members have another hash), `differs` (no hash is in the majority), `single` (there is no other
+    /// member) or `unknown`.
     pub state: &'static str,
     /// The hash.
     pub hash: Option<u32>,
@@ -26,6 +27,7 @@ impl Record for HashRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let tone = match self.state {
             "agrees" => Tone::Good,
+            "single" => Tone::Neutral,
             "unknown" => Tone::Warning,
             _ => Tone::Bad,
         };
@@ -73,8 +75,8 @@ pub struct KeyDifferenceRow<'a> {
     pub differs: &'a [String],
     /// The copies.
     pub copies: &'a [CopyRow<'a>],
-    /// The copies in words, for tables.
-    pub shown: &'a str,
+    /// The copies in words, for tables: each is a line.
+    pub shown: &'a [String],
 }
 
 impl Record for KeyDifferenceRow<'_> {
@@ -85,20 +87,20 @@ impl Record for KeyDifferenceRow<'_> {
     }
 }
 
-/// A key that differs, as a row of a table.
-struct ShownDifference<'a>(&'a KeyDifferenceRow<'a>);
+/// A copy of a key that differs, as a row of a table.
+struct ShownDifference<'a>(&'a KeyDifferenceRow<'a>, &'a str);
 
 impl Record for ShownDifference<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("key", Value::Bytes(self.0.key)));
         visit(always("differs", Value::Strings(self.0.differs)));
-        visit(always("copies", Value::Str(self.0.shown)));
+        visit(always("copy", Value::Str(self.1)));
     }
 }
 
 /// `status --consistency`.
 pub struct ConsistencyAnswer<'a> {
-    /// `consistent`, `different`, `history-differs` or `unknown`.
+    /// `consistent`, `different`, `history-differs`, `history-unknown` or `unknown`.
     pub verdict: &'static str,
     /// The revision at which the members were compared; `None` if none answered.
     pub revision: Option<Revision>,
@@ -131,7 +133,9 @@ impl Report for ConsistencyAnswer<'_> {
     fn sections(&self) -> Vec<(&'static str, Vec<Box<dyn Record + '_>>)> {
         let mut sections = vec![("", self.rows())];
         if !self.differences.is_empty() {
-            let shown = self.differences.iter().map(|row| Box::new(ShownDifference(row)) as Box<dyn Record>);
+            let shown = self.differences.iter().flat_map(|row| {
+                row.shown.iter().map(move |copy| Box::new(ShownDifference(row, copy)) as Box<dyn Record>)
+            });
             sections.push(("Keys that differ", shown.collect()));
         }
         sections
@@ -142,23 +146,23 @@ impl Report for ConsistencyAnswer<'_> {
 pub struct ForecastRow<'a> {
     /// The member's endpoint.
     pub endpoint: &'a str,
-    /// The member's ID.
-    pub id: u64,
+    /// The member's ID; `None` if it did not answer.
+    pub id: Option<u64>,
     /// The size of the file.
-    pub db_size: u64,
+    pub db_size: Option<u64>,
     /// Its growth in bytes per second.
-    pub db_size_per_second: i64,
+    pub db_size_per_second: Option<i64>,
     /// The bytes in use.
-    pub in_use: u64,
+    pub in_use: Option<u64>,
     /// Their growth in bytes per second.
-    pub in_use_per_second: i64,
+    pub in_use_per_second: Option<i64>,
     /// The quota.
     pub quota: Option<u64>,
     /// The time until the quota is reached, for people.
     pub quota_in: &'a str,
     /// The same in seconds; `None` if it is not reached at this rate, or unknown.
     pub quota_seconds: Option<u64>,
-    /// `growing`, `reached`, `not-growing` or `unknown`.
+    /// `growing`, `reached`, `not-growing`, `unknown` or `unreachable`.
     pub state: &'static str,
     /// The size that the period keeps the bytes in use below.
     pub keep_below: Option<u64>,
@@ -166,19 +170,21 @@ pub struct ForecastRow<'a> {
     pub compact_every: &'a str,
     /// The same in seconds; `None` if there is none.
     pub compact_every_seconds: Option<u64>,
+    /// Why there is no forecast.
+    pub error: Option<&'a str>,
 }
 
 impl Record for ForecastRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("endpoint", Value::Str(self.endpoint)));
-        visit(data("id", Value::Hex(self.id)));
-        visit(spare("db_size", Value::Size(self.db_size)));
-        visit(data("db_size_per_second", Value::Int(self.db_size_per_second)));
-        visit(always("in_use", Value::Size(self.in_use)));
-        visit(always("in_use_per_second", Value::Int(self.in_use_per_second)));
+        visit(data("id", self.id.map_or(Value::Absent, Value::Hex)));
+        visit(spare("db_size", Value::size(self.db_size)));
+        visit(data("db_size_per_second", Value::int(self.db_size_per_second)));
+        visit(always("in_use", Value::size(self.in_use)));
+        visit(always("in_use_per_second", Value::int(self.in_use_per_second)));
         visit(spare("quota", Value::size(self.quota)));
         let tone = match self.state {
-            "reached" => Tone::Bad,
+            "reached" | "unreachable" => Tone::Bad,
             "unknown" => Tone::Warning,
             _ => Tone::Neutral,
         };
@@ -188,6 +194,7 @@ impl Record for ForecastRow<'_> {
         visit(data("keep_below", Value::size(self.keep_below)));
         visit(always("compact_every", Value::Str(self.compact_every)));
         visit(data("compact_every_seconds", Value::uint(self.compact_every_seconds)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records of `status --latency`.
 
-use super::{Borrowed, Field, Record, Report, Tone, Value, Visibility, always, data};
+use super::{Borrowed, Field, Record, Report, Tone, Value, Visibility, always, data, spare};
 
 /// The probes of one kind at one member, of `status --latency`.
 pub struct LatencyRow<'a> {
@@ -18,6 +18,8 @@ pub struct LatencyRow<'a> {
     pub times_ms: Option<[f64; 4]>,
     /// How the times are spread; only on a terminal.
     pub spread: Option<&'a str>,
+    /// Whether the user may not send such probes.
+    pub denied: bool,
     /// Why the last failed probe failed.
     pub error: Option<&'a str>,
 }
@@ -28,6 +30,7 @@ impl Record for LatencyRow<'_> {
             self.times_ms.and_then(|times| times.get(index).copied()).map_or(Value::Absent, Value::Millis)
         };
         let (word, tone) = match (self.count, self.failures) {
+            _ if self.denied => ("denied", Tone::Warning),
             (_, 0) => ("ok", Tone::Good),
             (0, _) => ("failed", Tone::Bad),
             _ => ("partial", Tone::Warning),
@@ -36,8 +39,8 @@ impl Record for LatencyRow<'_> {
         visit(data("name", Value::Str(self.name)));
         visit(always("probe", Value::Str(self.probe)));
         visit(always("state", Value::Word(word, tone)));
-        visit(always("count", Value::Uint(self.count)));
-        visit(always("failures", Value::Uint(self.failures)));
+        visit(spare("count", Value::Uint(self.count)));
+        visit(spare("failures", Value::Uint(self.failures)));
         visit(always("p50_ms", time(0)));
         visit(always("p90_ms", time(1)));
         visit(always("p99_ms", time(2)));
