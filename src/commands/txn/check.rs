@@ -134,7 +134,8 @@ mod tests {
     }
 
     fn check_then(then: Vec<Op>) -> Result<(), String> {
-        check_writes(&Txn { then, ..Txn::default() })
+        let txn = Txn { then, ..Txn::default() };
+        check_limits(&txn, 128, false).and_then(|()| check_writes(&txn))
     }
 
     #[test]
