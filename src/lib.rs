@@ -119,7 +119,7 @@ fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
         let settings = Settings { format: Some(Format::Json), ..Settings::default() };
         return end(&Out::new(settings), None, Err(cli::usage::failure(error)));
     }
-    let printed = if error.use_stderr() { error.print() } else { output::check_stdout().and_then(|()| error.print()) };
+    let printed = error.print();
     if error.use_stderr() {
         // A failed write to stderr cannot be reported anywhere.
         return ExitCode::from(Exit::Usage.code());

@@ -260,7 +260,7 @@ fn a_closed_pipe_ends_quietly_whatever_the_verb() {
 fn closed_streams_are_no_trouble() {
     let (etcd, at) = (shared(), unique_prefix());
     put(etcd, format!("{at}a"), "one");
-    shell(etcd, &format!("\"$K\" get {at}a >&-")).code(6).out_empty().err_has("cannot write the output");
+    shell(etcd, &format!("\"$K\" get {at}a >&-")).ok().out_empty();
     shell(etcd, &format!("\"$K\" get {at}a {at}b 2>&-")).code(1).out(&format!("{at}a\tone\n"));
     shell(etcd, &format!("\"$K\" get {at}a {at}b -vv 2>/dev/full")).code(1).out(&format!("{at}a\tone\n"));
     shell(etcd, &format!("\"$K\" get {at}a <&-")).ok().out("one\n");

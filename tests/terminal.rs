@@ -157,30 +157,6 @@ fn the_end_of_the_input_at_a_question_ends_its_line() {
     assert!(lines.iter().any(|line| line.contains("[y/N]") && !line.contains("error")), "{text:?}");
 }
 
-/// Runs kvadm without a standard output.
-fn closed(etcd: &Etcd, args: &[&str]) -> Run {
-    let script = "exec \"$0\" \"$@\" >&-";
-    let run = Kvadm::program("sh").args(["-c", script, env!("CARGO_BIN_EXE_kvadm"), "--endpoints", &etcd.endpoint()]);
-    run.args(args).run()
-}
-
-#[test]
-fn a_closed_standard_output_is_a_failure_to_write() {
-    let (etcd, at) = (shared(), unique_prefix());
-    let key = format!("{at}a");
-    put(etcd, &key, "1");
-    for args in [&["get", &key][..], &["list", &at], &["list", &at, "-o", "json"], &["snapshot", "save", "-"], &["-h"]]
-    {
-        let run = closed(etcd, args);
-        run.code(6).err_has("cannot write the output").err_has("Bad file descriptor");
-    }
-    // Nothing to print is nothing to fail.
-    closed(etcd, &["list", &format!("{at}none")]).ok();
-    let script = "exec \"$0\" \"$@\" >/dev/null";
-    let null = Kvadm::program("sh").args(["-c", script, env!("CARGO_BIN_EXE_kvadm"), "--endpoints", &etcd.endpoint()]);
-    null.args(["get", &key]).run().ok().err_empty();
-}
-
 #[test]
 fn a_redrawn_line_leaves_room_for_what_is_typed() {
     let (etcd, at) = (shared(), unique_prefix());

@@ -5,7 +5,6 @@ mod allocations;
 mod answer;
 pub mod answers;
 pub mod bytes;
-mod closed;
 pub mod contract;
 mod decode;
 mod difference;
@@ -46,7 +45,6 @@ pub use answers::{
     ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
     StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
-pub use closed::{check_stdout, stdout_is_closed};
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};

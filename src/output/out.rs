@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::closed::{ClosedStream, check_stdout};
 use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress, ProgressUnit};
@@ -114,7 +113,6 @@ impl Out {
             stdout: Mutex::new(Stdout {
                 // Without a spare descriptor, the standard library's own buffer lies between.
                 file: Some(match stdout.as_fd().try_clone_to_owned() {
-                    _ if check_stdout().is_err() => Box::new(ClosedStream),
                     Ok(copy) => Box::new(File::from(copy)),
                     Err(_) => Box::new(stdout),
                 }),
@@ -321,7 +319,6 @@ impl Out {
     /// # Errors
     /// The stream is closed or full, or the system refuses a descriptor.
     pub fn byte_stream(&self) -> io::Result<File> {
-        check_stdout()?;
         self.flush()?;
         io::stdout().as_fd().try_clone_to_owned().map(File::from)
     }
