@@ -155,7 +155,7 @@ fn what_a_role_does_not_allow_is_refused_and_not_done() {
         (&["put", "/secret/a", "x", "--create"], "key '/secret/a'"),
         (&["list", "/secret/"], "keys from '/secret/' to '/secret0'"),
         (&["list", "/secret/", "--count"], "keys from '/secret/' to '/secret0'"),
-        (&["list"], "all keys from '\\x00'"),
+        (&["list"], "all keys from '\\0'"),
         (&["get", "/secret/a", "/secret/b"], "key '/secret/a' and others"),
         (&["watch", "/secret/"], "key '/secret/'"),
         (&["delete", "/secret/a"], "key '/secret/a'"),

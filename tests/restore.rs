@@ -144,7 +144,7 @@ fn a_restore_is_taken_back() {
     restore(&["--apply-plan", &file("one")])
         .code(2)
         .err_has("error: Take the restore of 2")
-        .err_has(" back: delete 1 key");
+        .err_has(" back: create 1 key, modify 1 key, delete 1 key");
     restore(&["--apply-plan", &file("one"), "--yes", "--undo", &file("two")]).ok();
     assert_eq!(state(shared(), &p), changed);
     restore(&["--apply-plan", &file("two"), "--yes"]).ok();

@@ -176,7 +176,7 @@ fn a_context_that_diff_compares_with_is_read_from_one_member_too() {
     let rows = run.code(1).stderr_text();
     assert!(
         rows.contains(&format!(
-            "{{\"source\":\"context 'other'\",\"endpoint\":\"{}\",\"revision\":{REVISION},\"behind\":2}}\n",
+            "{{\"source\":\"context:other\",\"endpoint\":\"{}\",\"revision\":{REVISION},\"behind\":2}}\n",
             there.endpoint()
         )),
         "{rows}"
