@@ -171,11 +171,11 @@ impl Page {
         let exit = run.code.map_or_else(|| format!("signal {:?}", run.signal), |code| code.to_string());
         shown += &format!("exit: {exit}\n");
         let out = if call.terminal.is_some() { "terminal:" } else { "stdout:" };
-        section(&mut shown, out, &mask(run.stdout_text().replace("\r\n", "\n")));
         // Some versions of etcd have defects in their defragmentation, which kvadm warns of.
         let other = |line: &&str| !(line.contains(" runs etcd ") && line.contains(" has the fix"));
-        let stderr: String = run.stderr_text().split_inclusive('\n').filter(other).collect();
-        section(&mut shown, "stderr:", &mask(stderr));
+        let without_defects = |text: &str| text.split_inclusive('\n').filter(other).collect::<String>();
+        section(&mut shown, out, &mask(without_defects(&run.stdout_text().replace("\r\n", "\n"))));
+        section(&mut shown, "stderr:", &mask(without_defects(&run.stderr_text())));
         self.text += &self.without_hidden(&shown.replace(&home, "[HOME]"));
         self.text += "\n";
     }

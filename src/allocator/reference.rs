@@ -115,7 +115,7 @@ impl<'a> NodeReferences<'a> {
                 return Ok(released);
             }
         }
-        let left: Vec<String> = open.iter().map(|at| escape(&keys[*at])).collect();
+        let left: Vec<String> = open.iter().map(|at| escape(keys[*at])).collect();
         let what = format!(
             "other clients changed the reference to {} during each of {MAX_ATTEMPTS} attempts",
             left.join(", ")
@@ -160,7 +160,7 @@ impl<'a> NodeReferences<'a> {
             };
             if !gone && answer.maybe_applied {
                 // The first sending may have deleted it, and another client may have written it since.
-                let what = format!("the reference to {} changed after a lost reply", escape(&keys[at]));
+                let what = format!("the reference to {} changed after a lost reply", escape(keys[at]));
                 let cause = Box::new(Error::Contended { op: "release", what });
                 return Err(Error::Unknown { op: "release", cause });
             }
