@@ -80,7 +80,7 @@ fn no_key_is_cut_inside_an_escape() {
         for part in line.trim().split('…') {
             let whole = part.replace("\\x01", "").replace("\\x02", "").replace("\\x03", "").replace("\\x04", "");
             let whole = whole.replace("\\x05", "").replace("\\x06", "");
-            assert!(!whole.contains('\\') && !whole.starts_with(|c: char| c == 'x'), "{line}");
+            assert!(!whole.contains('\\') && !whole.starts_with('x'), "{line}");
         }
         assert!(!line.contains("…0") && !line.contains("…x0"), "{line}");
     }

@@ -226,7 +226,7 @@ fn a_flood_of_branches_has_an_error_bound_and_the_hot_one_is_found() {
 
 /// Writes 6000 new keys of many branches. False if no period had most of them.
 fn flood_has_a_bound(etcd: &Etcd, running: &mut Running, attempt: usize) -> bool {
-    let key = |n: usize| if n % 4 == 0 { format!("/flood/hot/{n}") } else { format!("/flood/{n}/x") };
+    let key = |n: usize| if n.is_multiple_of(4) { format!("/flood/hot/{n}") } else { format!("/flood/{n}/x") };
     load(etcd, (0..6000).map(|n| format!("{}-{attempt}", key(n))));
     let mut seen = 0;
     let mut found = false;
