@@ -29,7 +29,7 @@ use crate::output::TxnAnswer;
 ///   get KEY [END]                --prefix, --from-key, --rev N, --limit N, --keys-only
 ///   del KEY [END]                --prefix, --from-key, --prev-kv
 ///
-/// Quoted text has the escapes of Go, such as \\n, \\" and \\xff.
+/// Quoted text has the escapes of Go, such as \n, \" and \xff.
 ///
 /// kvadm checks the transaction against etcd's limits before it sends the transaction. The
 /// output names the branch that ran and the result of each operation. If the lock
