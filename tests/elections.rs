@@ -163,7 +163,7 @@ fn candidates_of_kvadm_etcdctl_and_the_election_service_wait_in_one_queue() {
         saw(&mut observer, "no-leader", "");
     });
     observer.signal(Signal::SIGINT);
-    observer.wait().code(130).err_empty();
+    observer.wait().signal(Signal::SIGINT).err_empty();
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn the_records_of_leaders() {
     table.ok().out_has("VALUE").out_has("node-1");
     assert!(!table.stdout_text().contains("OWNER"), "{table:?}");
     running.signal(Signal::SIGTERM);
-    running.wait().code(143);
+    running.wait().signal(Signal::SIGTERM);
     // A lock without a value has none, and an observer shows what its key holds.
     let mut running = lock(etcd, &name, &["--", "sh", "-c", "echo up; read -r a"]).spawn();
     running.next_line().unwrap();
@@ -340,7 +340,7 @@ fn an_observer_misses_no_leader_and_no_value_while_its_connection_is_cut() {
     observer.wait_for_stdout(&format!("leader\t{name}/end\tend\n"), SOON);
     observer.signal(Signal::SIGINT);
     let run = observer.wait();
-    run.code(130);
+    run.signal(Signal::SIGINT);
     assert_eq!(run.stdout_text().lines().collect::<Vec<_>>(), expected);
 }
 
@@ -366,7 +366,9 @@ fn leaders_that_were_compacted_meanwhile_are_said_to_be_missing() {
     observer.wait_for_stdout("leader\tl/last\tv\nno-leader\n", SOON);
     observer.signal(Signal::SIGINT);
     let run = observer.wait();
-    run.code(130).err_has("warning: leaders of l may be missing here").err_has("note: the watch has resumed");
+    run.signal(Signal::SIGINT)
+        .err_has("warning: leaders of l may be missing here")
+        .err_has("note: the watch has resumed");
     assert_eq!(run.stdout_text(), "no-leader\nleader\tl/last\tv\nno-leader\n");
 }
 

@@ -8,7 +8,7 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] KEY VALUE",
             "[OPTIONS] KEY --file FILE",
             "[OPTIONS] KEY --revert-to REV",
-            "[OPTIONS] KEY --ignore-value --lease ID",
+            "[OPTIONS] KEY --ignore-value --keep-lease",
             "[OPTIONS] KEY VALUE --hold [-- CMD...]",
             "[OPTIONS] --from FILE",
         ],

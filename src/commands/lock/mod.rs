@@ -19,7 +19,9 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{LockMode, is_reserved_proposal};
 use crate::output::{DryRunRow, bytes};
 
-/// Hold a lock while a command runs or until a signal; list locks; elect a leader
+/// Hold a lock, or lead an election, while a command runs; list locks and leaders
+///
+/// Without CMD, kvadm holds the lock until a signal.
 ///
 /// The lock is etcd's own mutex, first come, first served: it excludes users of
 /// 'etcdctl lock', Go's concurrency.Mutex and Cilium, and is excluded by them.
@@ -69,7 +71,6 @@ use crate::output::{DryRunRow, bytes};
 Examples:
   kvadm lock /cron/backup --try -- /usr/local/bin/backup
   kvadm lock /deploy --wait 10m -- sh -c 'kvadm put /app/version 7 --if-locked'
-  kvadm lock /fleet --shared -- ./serve-one-request
   kvadm lock /index --rw -- ./rebuild
   kvadm lock /leader --value \"$HOSTNAME\" -- ./serve
   kvadm lock /leader --observe -o json
@@ -106,7 +107,7 @@ pub struct Args {
     list: bool,
     /// Lead an election with this value in the lock key; - reads stdin
     ///
-    /// A CMD then finds its stdin at the end.
+    /// With -, CMD gets no standard input.
     #[arg(long, value_name = "TEXT", allow_negative_numbers = true, conflicts_with_all = ["shared", "rw", "anonymous"], help_heading = "Elections")]
     value: Option<OsString>,
     /// As --value, with the bytes of FILE

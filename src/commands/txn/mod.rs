@@ -31,10 +31,10 @@ use crate::output::TxnAnswer;
 ///
 /// Quoted text has the escapes of Go, such as \n, \" and \xff.
 ///
-/// kvadm checks the transaction against etcd's limits before it sends the transaction. The
-/// output names the branch that ran and the result of each operation. If the lock
-/// of --if-locked is lost, neither branch runs. If the reply is lost, kvadm does
-/// not send the transaction again.
+/// kvadm checks the transaction against etcd's limits before it is sent. The output
+/// names the branch that ran and the result of each operation. If the lock of
+/// --if-locked is lost, neither branch runs. If the reply is lost, kvadm does not
+/// send the transaction again.
 ///
 /// Exit codes:
 ///   0  the conditions held: 'then' ran

@@ -173,7 +173,7 @@ pub const NAMES: &[NameSpec] = &[
     n("prefix", Bytes, "the prefix"),
     n("prev", Objects, "the keys as they were before"),
     n("prev_key", Bytes, "the key that the ID had before"),
-    n("prev_lease", Id, "the lease before, or in the source"),
+    n("prev_lease", Id, "the lease in the source"),
     n("prev_mod_revision", Int, "revision of the previous value"),
     n("prev_value", Message, "the previous value"),
     n("probe", Text, ""),
