@@ -216,6 +216,27 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| whole(fixture.is("k", "old")),
         },
         Verb {
+            name: "put --prev",
+            prepare: put_old,
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--prev", "--keep-lease"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.is("k", "new")),
+        },
+        Verb {
+            name: "put --ignore-value",
+            prepare: |fixture| {
+                put_old(fixture);
+                fixture.fact = fixture.etcd.held(fixture.key("k")).unwrap().modified.to_string();
+            },
+            args: |fixture| words(&["put", &fixture.key("k"), "--ignore-value", "--ttl", "600s"]),
+            stdin: NOTHING,
+            effect: |fixture| {
+                let now = fixture.etcd.held(fixture.key("k")).unwrap();
+                assert_eq!(now.text(), "old");
+                whole(now.modified.to_string() != fixture.fact)
+            },
+        },
+        Verb {
             name: "put --hold",
             prepare: |fixture| {
                 fixture.put("k", "old");
@@ -346,6 +367,16 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| fixture.count(FIVE, false),
         },
         Verb {
+            name: "txn --interactive",
+            prepare: put_old,
+            args: |_| words(&["txn", "--interactive"]),
+            stdin: |fixture| {
+                let key = fixture.key("k");
+                format!("value(\"{key}\") = \"old\"\n\nput {key} new\n\n\n")
+            },
+            effect: |fixture| whole(fixture.is("k", "new")),
+        },
+        Verb {
             name: "txn",
             prepare: put_old,
             args: |_| words(&["txn", "-"]),
@@ -454,6 +485,17 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| whole(!fixture.has("lock/324aa1fa14dee5a6")),
         },
         Verb {
+            name: "lock --value",
+            prepare: |_| {},
+            args: |fixture| {
+                let (run, touched) = (fixture.key("ran"), fixture.etcd.endpoint());
+                let script = format!("exec {} --endpoints {touched} put {run} 1", env!("CARGO_BIN_EXE_kvadm"));
+                words(&["lock", &fixture.key("leader"), "--value", "v", "--ttl", "2s", "--", "sh", "-c", &script])
+            },
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.has("ran")),
+        },
+        Verb {
             name: "lock",
             prepare: |_| {},
             args: |fixture| {
@@ -538,7 +580,7 @@ fn wrong_exit_code(verb: &Verb, fixture: &Fixture<'_>, run: &Run) -> Option<Stri
         effect = whole(exists);
     }
     // What ran under a lock that cannot be proved to the end is 5 by the manual.
-    let under_lock = matches!(verb.name, "lock" | "put --hold");
+    let under_lock = matches!(verb.name, "lock" | "lock --value" | "put --hold");
     let holds = match run.code {
         Some(5) if under_lock => true,
         Some(0) => effect == Effect::Whole,

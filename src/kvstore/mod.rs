@@ -59,9 +59,10 @@ pub use kv::txn::{
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
 pub use lease::{Grant, LeaseWithKeys};
 pub use local::{LocalAnswer, LocalError, LocalQuery, LocalStore};
+pub use lock::leader::{LeaderUpdate, LeaderWatch};
 pub use lock::lock_key::{lock_key_of, rw_mutex_key_of};
-pub use lock::owner::{LockMode, LockOwner};
-pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};
+pub use lock::owner::{LockLabel, LockMode, LockOwner, is_reserved_proposal};
+pub use lock::queue::{Contender, LockQueue, LockTree, Proposal, orphaned_contender};
 pub use lock::{Blocker, LockHolder, QueueEntry};
 pub use refusal::Refusal;
 pub use request::run_on_io_thread;

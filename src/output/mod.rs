@@ -49,7 +49,7 @@ pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, Differences
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
-pub use locks::{LockAnswer, LockRow};
+pub use locks::{LeaderRow, LockAnswer, LockRow};
 pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, PartCounts, PathRow};
 pub use out::Out;
 pub use progress::Progress;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kvadm::allocator::Layout;
 use kvadm::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockMode, LockTree,
-    Op, ReadOptions, Retry, Store, Txn, WatchOptions, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockLabel, LockMode,
+    LockTree, Op, ReadOptions, Retry, Store, Txn, WatchOptions, Write,
 };
 use kvadm::transport::{ConnectOptions, DEFAULT_TXN_OPS, Endpoint, Notice, Observer, Session, TlsFiles, Trace};
 use tokio::time::Instant;
@@ -144,7 +144,7 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
         20 => {
             let nth = operation / OPERATIONS;
             let mode = LockMode { shared: nth % 2 == 1, rw: nth / 2 % 2 == 1 };
-            let (keeper, entry) = store.contend(b"/lock", mode, None, 60).await?;
+            let (keeper, entry) = store.contend(b"/lock", mode, LockLabel::Owner(None), 60).await?;
             let entry = entry?;
             drop(store.blocker(&entry).await?);
             let waited = tokio::time::timeout(LIMIT, store.wait_turn(&entry, |_| ())).await;

@@ -254,6 +254,7 @@ pub const NAMES: &[NameSpec] = &[
     n("users", Int, "number of users"),
     n("value", Message, "the value"),
     n("value_bytes", Int, "bytes of the values"),
+    n("value_cut", Bool, "true: value is the beginning of a longer value"),
     n("verdict", Text, ""),
     n("version", Int, "number of changes since the key was created"),
     n("waiting", Int, "number of waiters"),

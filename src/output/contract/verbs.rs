@@ -35,7 +35,17 @@ pub static VERBS: &[VerbSpec] = &[
     v(&["diff"], &[&keys::DIFFERENCE, &keys::BRANCH_DIFFERENCES], &[&keys::DIFF_SUMMARY, &keys::READ_MEMBER]),
     v(&["restore"], &[&keys::RESTORE, &keys::RESTORE_CHANGE], &[]),
     v(&["mirror"], &[&keys::MIRROR, &keys::MIRROR_COMPARISON], &[]),
-    v(&["lock"], &[&coordination::LOCK, &coordination::LOCK_ROW, &coordination::DRY_RUN], &[]),
+    v(
+        &["lock"],
+        &[
+            &coordination::LOCK,
+            &coordination::LOCK_ROW,
+            &coordination::LEADER,
+            &coordination::NO_LEADER,
+            &coordination::DRY_RUN,
+        ],
+        &[],
+    ),
     v(&["lease", "list"], &[&coordination::LEASE], &[]),
     v(&["lease", "show"], &[&coordination::LEASE_KEYS], &[]),
     v(&["lease", "grant"], &[&coordination::LEASE, &coordination::DRY_RUN], &[]),
