@@ -73,7 +73,8 @@ pub async fn run(ctx: &Context, args: &AddMember) -> Result<Exit, Failure> {
         steps.report("started", &member, None)?;
     }
     if args.learner {
-        ctx.out.note(&format!("when it has started, make it a voter: '{promote}'"));
+        let when = if args.wait.is_some() { "" } else { "when it has started, " };
+        ctx.out.note(&format!("{when}make it a voter: '{promote}'"));
     }
     Ok(Exit::Done)
 }

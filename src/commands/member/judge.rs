@@ -12,6 +12,8 @@ pub struct JudgedChange {
     /// The counts after the change.
     pub after: VoterCount,
     pub verdict: VoterVerdict,
+    /// Whether the change makes the number of voters even.
+    makes_even: bool,
 }
 
 /// Judges a change of the cluster; `what` names it: `removing m2`.
@@ -22,7 +24,7 @@ pub fn judge(view: &ClusterView, change: VoterChange, what: &str) -> JudgedChang
 /// As [`judge`]. `started`: whether all voters that have started answer.
 pub fn judge_counts(before: VoterCount, started: bool, change: VoterChange, what: &str) -> JudgedChange {
     let after = before.after(change);
-    let now = state(before, started);
+    let now = voter_state(before, started);
     let sentence = match change {
         VoterChange::Learner => format!("{now}; {what} does not change that"),
         VoterChange::AddVoter | VoterChange::Promote { .. } => {
@@ -36,11 +38,12 @@ pub fn judge_counts(before: VoterCount, started: bool, change: VoterChange, what
             after.meaning()
         ),
     };
-    JudgedChange { sentence, after, verdict: before.judge(change) }
+    let makes_even = after.voters > before.voters && after.is_even();
+    JudgedChange { sentence, after, verdict: before.judge(change), makes_even }
 }
 
 /// `3 of 4 voters started`, or `3 of 4 voters answer` if a voter that has started does not.
-fn state(count: VoterCount, started: bool) -> String {
+pub fn voter_state(count: VoterCount, started: bool) -> String {
     let noun = if count.voters == 1 { "voter" } else { "voters" };
     let verb = match (started, count.answering) {
         (true, _) => "started",
@@ -60,7 +63,7 @@ impl JudgedChange {
         let failure = match self.verdict {
             VoterVerdict::Safe => {
                 ctx.out.note(&self.sentence);
-                if self.after.is_even() {
+                if self.makes_even {
                     ctx.out.warn(&format!(
                         "{} voters tolerate no more failures than {}",
                         self.after.voters,

@@ -1,5 +1,6 @@
 //! `kvadm member list`.
 
+use super::judge::voter_state;
 use super::view::{ClusterView, MemberView};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -22,7 +23,8 @@ pub async fn run(ctx: &Context, serializable: bool) -> Result<Exit, Failure> {
     sink.finish()?;
     let count = view.count();
     if !serializable {
-        ctx.out.note(&format!("{} voters answer: {}", count.fraction(), count.meaning()));
+        let state = voter_state(count, view.only_unstarted_are_missing());
+        ctx.out.note(&format!("{state}: {}", count.meaning()));
     }
     Ok(Exit::Done)
 }

@@ -38,6 +38,15 @@ pub struct ReplaceMember {
     force: bool,
 }
 
+/// What a run knows of the two members.
+#[derive(Clone, Copy, Debug, Default)]
+struct KnownMembers {
+    old: Option<u64>,
+    new: Option<u64>,
+    /// Whether this run has removed the old member.
+    is_removed: bool,
+}
+
 /// The two members in the cluster as it is.
 struct ReplacePair<'a> {
     old: Option<&'a MemberView>,
@@ -45,15 +54,23 @@ struct ReplacePair<'a> {
 }
 
 impl<'a> ReplacePair<'a> {
-    /// `removed`: the ID of the old member, if this run has removed it.
-    fn find(view: &'a ClusterView, args: &ReplaceMember, removed: Option<u64>) -> Result<Self, Failure> {
+    /// As [`ReplacePair::find`], in a run that has added or promoted the new member, or removed the old one.
+    fn find_again(view: &'a ClusterView, args: &ReplaceMember, known: &KnownMembers) -> Result<Self, Failure> {
+        let KnownMembers { old, new, is_removed } = *known;
+        if new.is_none() && !is_removed {
+            return Self::find(view, args);
+        }
+        let same = |id: Option<u64>| view.members.iter().find(|view| Some(view.member.id) == id);
+        let holds = |view: &&MemberView| args.peer_urls.iter().any(|url| has_url(view, &url.endpoint));
+        let new = if new.is_some() { same(new) } else { view.members.iter().find(holds) };
+        Ok(Self { old: if is_removed { None } else { same(old) }, new })
+    }
+
+    fn find(view: &'a ClusterView, args: &ReplaceMember) -> Result<Self, Failure> {
         let holds = |view: &&MemberView| args.peer_urls.iter().any(|url| has_url(view, &url.endpoint));
         let holder = view.members.iter().find(holds);
         let others: Vec<&MemberView> =
             view.members.iter().filter(|view| holder.is_none_or(|holder| holder.member.id != view.member.id)).collect();
-        if removed.is_some() {
-            return Ok(Self { old: None, new: holder });
-        }
         match (find_member(&others, &args.member), holder) {
             (Ok(old), Some(new)) if new.started() && new.member.name != args.name => {
                 Err(Failure::conflict(format!("member {} has one of these peer URLs", new.label()))
@@ -95,7 +112,7 @@ impl<'a> ReplacePair<'a> {
 pub async fn run(ctx: &Context, args: &ReplaceMember) -> Result<Exit, Failure> {
     check_free(&args.peer_urls, [])?;
     let view = ClusterView::load(ctx).await?;
-    let pair = ReplacePair::find(&view, args, None)?;
+    let pair = ReplacePair::find(&view, args)?;
     let state = pair.state(&view, args);
     let steps = MemberSteps { ctx, force: args.force };
     check(ctx, &view, &pair, args)?;
@@ -117,7 +134,7 @@ pub async fn run(ctx: &Context, args: &ReplaceMember) -> Result<Exit, Failure> {
     let old_label = pair.old.map_or_else(|| old_name.clone(), MemberView::label);
     let question = format!("Replace member {old_label} of cluster {:x} by {}", view.cluster, args.name);
     let consent = ctx.consent(&question)?;
-    Replacement { steps, args, consent, old_name, removed: None }.execute(view).await?;
+    Replacement { steps, args, consent, old_name, known: KnownMembers::default() }.execute(view).await?;
     ctx.out.note(&format!("{} has replaced {old_label}", args.name));
     Ok(Exit::Done)
 }
@@ -156,8 +173,7 @@ fn check(ctx: &Context, view: &ClusterView, pair: &ReplacePair<'_>, args: &Repla
 fn plan(view: &ClusterView, start: &ReplaceState, old: &str, args: &ReplaceMember) -> Result<Vec<String>, Failure> {
     let mut state = *start;
     let mut sentences = Vec::new();
-    if let Some(one) = start.old.filter(|one| !one.answers) {
-        let _ = one;
+    if start.old.is_some_and(|old| !old.answers) {
         sentences.push(format!("{old} does not answer and is removed first: that costs no voter that answers"));
     }
     for (at, step) in start.steps().into_iter().enumerate() {
@@ -221,21 +237,21 @@ struct Replacement<'a> {
     args: &'a ReplaceMember,
     consent: Consent,
     old_name: String,
-    /// The old member, when this run has removed it.
-    removed: Option<u64>,
+    known: KnownMembers,
 }
 
 impl Replacement<'_> {
     async fn execute(mut self, mut view: ClusterView) -> Result<(), Failure> {
         loop {
-            let pair = ReplacePair::find(&view, self.args, self.removed)?;
+            let pair = ReplacePair::find_again(&view, self.args, &self.known)?;
+            let ids = [pair.old, pair.new].map(|one| one.map(|view| view.member.id));
+            self.known = KnownMembers { old: ids[0], new: ids[1], ..self.known };
             let Some(step) = pair.state(&view, self.args).next() else { return Ok(()) };
             match (step, pair.old, pair.new) {
                 (ReplaceStep::RemoveOld, Some(old), _) => {
-                    let id = old.member.id;
                     check_removal(&self.steps, &view, old)?;
                     self.steps.remove(&view, &self.consent, old).await?;
-                    self.removed = Some(id);
+                    self.known.is_removed = true;
                 }
                 (ReplaceStep::AddLearner, ..) => {
                     let (name, urls) = (&self.args.name, &self.args.peer_urls);
@@ -243,7 +259,8 @@ impl Replacement<'_> {
                         check_add(&self.steps, &view, name, true)?;
                         self.steps.add(&view, name, urls, true).await
                     };
-                    added.await.map_err(|failure| self.with_remains(failure))?;
+                    let id = added.await.map_err(|failure| self.with_remains(failure))?;
+                    self.known.new = Some(id);
                 }
                 (ReplaceStep::Promote, _, Some(new)) => self.promote(new).await?,
                 // The plan has no step for a member that is not there.
@@ -272,7 +289,7 @@ impl Replacement<'_> {
     fn remains(&self, added: bool) -> Vec<String> {
         let (ctx, urls) = (self.steps.ctx, texts(&self.args.peer_urls).join(","));
         let name = self.args.name.as_str();
-        if self.removed.is_some() && !added {
+        if self.known.is_removed && !added {
             let line = ctx.command_line(&["member", "add"]).key(name.as_bytes()).words([
                 "--peer-urls",
                 urls.as_str(),
