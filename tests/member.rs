@@ -84,7 +84,10 @@ fn a_cluster_grows_from_one_to_five() {
         .err_has("promote or remove the present learner first");
     member(&first, &["move-leader", &id]).run().code(5).err_has("is a learner, which cannot lead");
 
-    let waiting = member(&first, &["promote", &url, "--wait", "60s"]).spawn();
+    // With --wait, the learner may be called by the name that it will have.
+    member(&first, &["promote", "m1"]).run().code(1).err_has("member not found: m1");
+    let waiting = member(&first, &["promote", "m1", "--wait", "60s"]).spawn();
+    waiting.wait_for_stderr("no member called m1 has started", SOON);
     cluster.members.push(new.join(&initial_cluster(&added.stdout)));
     let promoted = waiting.wait();
     promoted.ok().out(&format!("promoted\t{id}\tm1\n"));

@@ -62,7 +62,7 @@ pub async fn run(ctx: &Context, args: &AddMember) -> Result<Exit, Failure> {
         return dry_run(ctx, &view, args);
     }
     let id = steps.add(&view, &args.name, &args.peer_urls, args.learner).await?;
-    let promote = ctx.command_line(&["member", "promote"]).key(format!("{id:x}").as_bytes()).words(["--wait", "10m"]);
+    let promote = ctx.command_line(&["member", "promote"]).key(args.name.as_bytes()).words(["--wait", "10m"]);
     if let Some(limit) = args.wait {
         let mut remains = vec!["the member is added: start its process with the settings above".to_owned()];
         if args.learner {

@@ -81,10 +81,29 @@ pub async fn remove(ctx: &Context, args: &RemoveMember) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
+/// Whether no member is meant by the word, and a learner has not started yet, whose name is not known.
+fn may_be_unstarted(view: &ClusterView, word: &str) -> bool {
+    let is_unknown = meant(view, word).is_err_and(|failure| failure.exit == Exit::No);
+    is_unknown && view.members.iter().any(|view| view.member.learner && !view.started())
+}
+
 /// Promotes a learner.
 pub async fn promote(ctx: &Context, args: &PromoteMember) -> Result<Exit, Failure> {
-    let view = ClusterView::load(ctx).await?;
-    // A name is known only when the member has started, so that the wait begins with the search.
+    let mut view = ClusterView::load(ctx).await?;
+    if let Some(limit) = args.wait.filter(|_| !ctx.safety.dry_run && may_be_unstarted(&view, &args.member)) {
+        // The list has a name only when the member has started.
+        let name = &args.member;
+        let look = async || {
+            let named = ctx.store().current_members().await?.members.into_iter().any(|member| member.name == *name);
+            Ok(if named {
+                WaitState::Ready(())
+            } else {
+                WaitState::Pending(format!("no member called {name} has started"))
+            })
+        };
+        MemberWait::new(ctx, limit, Vec::new()).until(look).await?;
+        view = ClusterView::load(ctx).await?;
+    }
     let target = meant(&view, &args.member)?;
     let steps = MemberSteps { ctx, force: args.force };
     if !target.member.learner {

@@ -18,7 +18,7 @@ use crate::args::{hidden_safety_options, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// List, add, remove, promote, update and replace the members of the cluster
+/// List, add, promote, replace and remove members
 ///
 /// Before each change, kvadm says what it means for the quorum: how many voters answer now and
 /// afterwards, and how many more may fail. A change that would cost the quorum is refused with
@@ -68,7 +68,7 @@ enum MemberCommand {
         args = safety_options()
     )]
     Add(add::AddMember),
-    /// Remove a member
+    /// Remove a member from the cluster
     ///
     /// kvadm says what remains and asks; without a terminal, --yes is required. If the member leads, leadership is moved first. The
     /// last voter cannot be removed.
@@ -79,7 +79,8 @@ enum MemberCommand {
     Remove(changes::RemoveMember),
     /// Make a learner a voter
     ///
-    /// A learner is promoted only when it has caught up with the leader. Without --wait, kvadm exits 5 if it has not.
+    /// A learner is promoted only when it has caught up with the leader. Without --wait, kvadm exits 5 if it has not. With --wait,
+    /// MEMBER may be the name of a learner that has not started yet.
     #[command(
         after_help = "Examples:\n  kvadm member promote m2\n  kvadm member promote m2 --wait 10m",
         args = safety_options()
