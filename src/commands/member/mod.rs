@@ -91,7 +91,7 @@ enum MemberCommand {
     /// The other members connect to the new URLs at once. If the member does not listen there, it is cut off; kvadm refuses the
     /// change if the cluster could lose its quorum by that.
     #[command(
-        after_help = "Examples:\n  kvadm member update m1 --peer-urls https://etcd-1.example:2380",
+        after_help = "Examples:\n  kvadm member update m1 --peer-urls https://etcd-1.example:2380\n  kvadm member update m1 --peer-urls http://10.0.0.1:2380,http://10.1.0.1:2380 --dry-run",
         args = safety_options()
     )]
     Update(changes::UpdateMember),
