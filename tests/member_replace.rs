@@ -62,7 +62,7 @@ fn the_leader_is_replaced_under_load_without_a_lost_write() {
     let found = Kvadm::new().endpoint(&rest).args(["list", "/load/", "--keys-only"]).run();
     let text = found.ok().stdout_text();
     let lost: Vec<&u32> = written.iter().filter(|number| !text.contains(&format!("/load/{number:06}"))).collect();
-    assert!(lost.is_empty() && written.len() > 20, "{} written, lost: {lost:?}", written.len());
+    assert!(lost.is_empty() && written.len() >= 5, "{} written, lost: {lost:?}", written.len());
     assert!(failed.iter().all(|code| *code == Some(7)), "{failed:?}");
     eprintln!("{} acknowledged writes, none lost; {} of unknown outcome", written.len(), failed.len());
     // The same command again has nothing to do.
