@@ -14,7 +14,7 @@ use super::support::{Etcd, Kvadm, Plan, Run, Spoil, Spoiler, unique_prefix};
 /// The methods that write.
 const WRITES: &[&str] = &["Put", "DeleteRange", "Txn", "LeaseGrant", "LeaseRevoke"];
 
-const SPOILS: &[Spoil] = &[
+pub(super) const SPOILS: &[Spoil] = &[
     Spoil::Http(404),
     Spoil::Http(429),
     Spoil::Http(500),

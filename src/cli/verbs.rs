@@ -4,7 +4,7 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put,
+    allocate, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, member, mirror, put,
     restore, snapshot, status, top, txn, version, watch,
 };
 use crate::context::Context;
@@ -35,6 +35,7 @@ pub enum Command {
     Allocate(allocate::Args),
     Gc(gc::Args),
     Status(status::Args),
+    Member(member::Args),
     Top(top::Args),
     Check(check::Args),
     Compact(compact::Args),
@@ -49,7 +50,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 22] = [
+pub const OPTIONS: [(&str, Augment); 23] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -65,6 +66,7 @@ pub const OPTIONS: [(&str, Augment); 22] = [
     ("allocate", allocate::Args::augment_args),
     ("gc", gc::Args::augment_args),
     ("status", status::Args::augment_args),
+    ("member", member::Args::augment_args),
     ("top", top::Args::augment_args),
     ("check", check::Args::augment_args),
     ("compact", compact::Args::augment_args),
@@ -79,7 +81,7 @@ pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
-    ("Maintenance", &["status", "top", "check", "compact", "snapshot"]),
+    ("Maintenance", &["status", "member", "top", "check", "compact", "snapshot"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -115,6 +117,7 @@ impl Command {
             Self::Allocate(args) => allocate::run(ctx, &args).await,
             Self::Gc(args) => gc::run(ctx, &args).await,
             Self::Status(args) => status::run(ctx, &args).await,
+            Self::Member(args) => member::run(ctx, &args).await,
             Self::Top(args) => top::run(ctx, &args).await,
             Self::Check(args) => check::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,

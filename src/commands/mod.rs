@@ -14,6 +14,7 @@ pub mod get;
 pub mod lease;
 pub mod list;
 pub mod lock;
+pub mod member;
 pub mod mirror;
 mod near_miss;
 pub mod put;

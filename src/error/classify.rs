@@ -121,6 +121,17 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::Unsupported => {
             "this version of etcd does not support the request; 'kvadm status' shows each member's version"
         }
+        Refusal::LearnerLags => {
+            "run 'kvadm member promote MEMBER --wait 10m', which waits until the learner has caught up"
+        }
+        Refusal::TooManyLearners => {
+            "promote or remove the present learner first; etcd allows one unless --max-learners (etcd 3.6 and later) is larger"
+        }
+        Refusal::PeerUrlExists | Refusal::MemberNotFound => "run 'kvadm member list' to see the members and their URLs",
+        Refusal::TooFewStarted => "start the members that have not started, or remove them, first: 'kvadm member list'",
+        Refusal::UnhealthyCluster => {
+            "etcd changes its members only while all voters are connected for five seconds: run 'kvadm status'"
+        }
         Refusal::EmptyKey | Refusal::Other => return None,
     })
 }

@@ -44,6 +44,7 @@ pub(crate) mod watch;
 pub use backoff::Backoff;
 pub use cluster::hash_kv::HashKvAnswer;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
+pub use cluster::membership::{AddedMember, ChangeEvidence};
 pub use cluster::one_member::{MemberLag, OneMember};
 pub use cluster::snapshot::{DIGEST_BYTES, SnapshotStream};
 pub use error::Error;

@@ -45,6 +45,18 @@ pub enum Refusal {
     EmptyKey,
     /// A member's data is corrupt (the CORRUPT alarm).
     Corrupt,
+    /// A learner is to become a voter, and has not caught up with the leader.
+    LearnerLags,
+    /// The cluster has as many learners as it may have, one unless configured otherwise.
+    TooManyLearners,
+    /// A member has this peer URL.
+    PeerUrlExists,
+    /// No member has this ID.
+    MemberNotFound,
+    /// The change of the membership could cost the quorum: too few members have started.
+    TooFewStarted,
+    /// The change of the membership could cost the quorum: a voter was not connected for the last seconds.
+    UnhealthyCluster,
     /// This version of etcd does not support the request.
     Unsupported,
     /// Any other reason; see the message.
@@ -76,15 +88,15 @@ const REFUSALS: &[(&str, Refusal)] = &[
     ("invalid client api version", Refusal::Unsupported),
     ("invalid sort option", Refusal::Other),
     ("member ID already exist", Refusal::Other),
-    ("Peer URLs already exists", Refusal::Other),
-    ("re-configuration failed due to not enough started members", Refusal::Other),
+    ("Peer URLs already exists", Refusal::PeerUrlExists),
+    ("re-configuration failed due to not enough started members", Refusal::TooFewStarted),
     ("given member URLs are invalid", Refusal::Other),
-    ("member not found", Refusal::Other),
+    ("member not found", Refusal::MemberNotFound),
     ("can only promote a learner member", Refusal::Other),
-    ("can only promote a learner member which is in sync with leader", Refusal::Other),
-    ("too many learner members in cluster", Refusal::Other),
+    ("can only promote a learner member which is in sync with leader", Refusal::LearnerLags),
+    ("too many learner members in cluster", Refusal::TooManyLearners),
     ("cluster ID mismatch", Refusal::Other),
-    ("unhealthy cluster", Refusal::Other),
+    ("unhealthy cluster", Refusal::UnhealthyCluster),
     ("not leader", Refusal::Other),
     ("bad leader transferee", Refusal::Other),
     ("root user does not exist", Refusal::Other),

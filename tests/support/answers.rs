@@ -101,6 +101,7 @@ pub fn valid(asked: &Asked) -> Reply {
         "Cluster/MemberList" => {
             head.message(2, &Message::new().int(1, 0xa1).bytes(2, "m1").bytes(4, "http://127.0.0.1:1")).into()
         }
+        "Cluster/MemberAdd" => head.message(2, &Message::new().int(1, 0xb2).bytes(3, "http://127.0.0.1:2")).into(),
         "Maintenance/Status" => {
             let status = head.bytes(2, "3.5.30").int(3, 1 << 20).int(4, 0xa1).int(5, 90).int(6, 2).int(7, 90);
             status.int(9, 1 << 19).into()

@@ -180,6 +180,15 @@ impl Etcd {
         self.options.scheme()
     }
 
+    pub(super) fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// `http://127.0.0.1:PORT` for the other members.
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.peer)
+    }
+
     /// The server's process id.
     pub fn pid(&self) -> u32 {
         self.process.pid().expect("a running etcd")

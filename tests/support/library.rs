@@ -90,7 +90,7 @@ pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observe
 }
 
 /// The number of operations that [`run`] knows.
-pub const OPERATIONS: usize = 23;
+pub const OPERATIONS: usize = 24;
 
 /// Calls one operation. A result that contradicts what was asked for is a panic; an error never is.
 pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
@@ -157,6 +157,15 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
                 bytes += chunk.len() as u64;
             }
             assert_eq!(bytes, snapshot.total_bytes());
+        }
+        22 => {
+            let urls = ["http://127.0.0.1:2".to_owned()];
+            match operation / OPERATIONS % 4 {
+                0 => drop(store.member_add(&urls, true).await?),
+                1 => drop(store.member_update(0xa1, &urls).await?),
+                2 => drop(store.member_promote(0xa1).await?),
+                _ => drop(store.transfer_leadership(0xa1).await?),
+            }
         }
         _ => {
             drop((store.lock_holder(b"/lock", false).await?, store.lock_holder(b"/lock", true).await?));

@@ -25,7 +25,7 @@ pub mod time_limit;
 pub mod truth;
 
 pub use certs::Certs;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Newcomer};
 pub use etcd::{Etcd, Options, shared, unique_prefix};
 pub use fake_server::{Asked, FakeServer, Reply};
 pub use kvadm::{Endpoints, Kvadm, Run};

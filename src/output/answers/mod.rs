@@ -10,6 +10,7 @@ mod health;
 mod keys;
 mod latency;
 mod lease;
+mod membership;
 mod mirror;
 mod snapshot;
 mod status;
@@ -28,6 +29,7 @@ pub use keys::{
 };
 pub use latency::{LatencyAnswer, LatencyRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
+pub use membership::{ClusterMemberRow, MembershipRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};
 pub use status::{MemberRow, StatusAnswer};

@@ -16,6 +16,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("ALLOCATE", &["allocate"]),
     ("GARBAGE COLLECTION", &["gc"]),
     ("STATUS, CONFIG AND VERSION", &["status", "config", "version"]),
+    ("MEMBERS", &["member"]),
     ("CHECK AND TOP", &["check", "top"]),
     ("COMPACT", &["compact"]),
     ("SNAPSHOT", &["snapshot"]),

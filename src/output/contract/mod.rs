@@ -8,6 +8,7 @@ mod coordination;
 mod keys;
 mod maintenance;
 mod manual;
+mod membership;
 mod names;
 mod schema;
 mod spec;

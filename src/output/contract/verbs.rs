@@ -1,7 +1,7 @@
 //! What each verb prints.
 
 use super::spec::{RecordSpec, VerbSpec};
-use super::{cluster, coordination, keys, maintenance, views};
+use super::{cluster, coordination, keys, maintenance, membership, views};
 
 const fn v(
     words: &'static [&'static str],
@@ -80,6 +80,13 @@ pub static VERBS: &[VerbSpec] = &[
         ],
         &[&keys::READ_MEMBER],
     ),
+    v(&["member", "list"], &[&membership::CLUSTER_MEMBER], &[]),
+    v(&["member", "add"], &[&membership::MEMBERSHIP_CHANGE], &[]),
+    v(&["member", "remove"], &[&membership::MEMBERSHIP_CHANGE], &[]),
+    v(&["member", "promote"], &[&membership::MEMBERSHIP_CHANGE], &[]),
+    v(&["member", "update"], &[&membership::MEMBERSHIP_CHANGE], &[]),
+    v(&["member", "move-leader"], &[&membership::MEMBERSHIP_CHANGE], &[]),
+    v(&["member", "replace"], &[&membership::MEMBERSHIP_CHANGE], &[]),
     v(&["check"], &[&views::CHECK, &views::CHECK_PLAN], &[]),
     v(&["top"], &[&views::ACTIVITY], &[]),
     v(&["compact"], &[&maintenance::COMPACT, &maintenance::COMPACT_ROUND], &[]),
