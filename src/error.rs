@@ -7,7 +7,7 @@ use std::io;
 use thiserror::Error as ThisError;
 
 use crate::backup::BackupError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, DocumentError};
 use crate::escaped::unescape;
 use crate::health::ScanError;
 use crate::kvstore;
@@ -245,6 +245,13 @@ impl From<ScanError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        let hints = error.hint.clone().into_iter().collect();
+        Self { exit: Exit::Usage, error: error.into(), hints, condition: None }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
         let hints = error.hint.clone().into_iter().collect();
         Self { exit: Exit::Usage, error: error.into(), hints, condition: None }
     }

@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use crate::args::KeyText;
 use crate::bounded_file;
-use crate::check::{
-    CheckFile, CheckFileError, CheckRule, MAX_FILE_BYTES, OpenedRecords, RuleFault, SourceOpener, SourceTest,
-};
+use crate::check::{CheckFile, CheckRule, MAX_FILE_BYTES, OpenedRecords, RuleFault, SourceOpener, SourceTest};
 use crate::commands::input::{InputSource, cannot_read};
 use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::commands::source::SourceArgs;
@@ -46,15 +44,7 @@ pub async fn read_check_file(ctx: &Context, path: &Path) -> Result<CheckFile, Fa
         return Err(Failure::usage(format!("{name} is larger than {most} KiB, kvadm's limit for check files"))
             .hint("split the file"));
     }
-    CheckFile::parse(&bytes, &name).map_err(|error| bad_file(&error))
-}
-
-fn bad_file(error: &CheckFileError) -> Failure {
-    let failure = Failure::usage(error.to_string());
-    match &error.hint {
-        Some(hint) => failure.hint(hint.clone()),
-        None => failure,
-    }
+    Ok(CheckFile::parse(&bytes, &name)?)
 }
 
 /// A path that a check file names: relative to the folder of the check file.
