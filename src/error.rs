@@ -6,6 +6,7 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
+use crate::access::Lockout;
 use crate::backup::BackupError;
 use crate::config::{ConfigError, DocumentError};
 use crate::escaped::unescape;
@@ -240,6 +241,13 @@ impl From<ScanError> for Failure {
                     .hint("grant the user a role that may write there, or leave --quorum out to check with reads only")
             }
         }
+    }
+}
+
+impl From<Lockout> for Failure {
+    fn from(error: Lockout) -> Self {
+        let hints = vec![error.hint.clone()];
+        Self { exit: Exit::Conflict, error: error.into(), hints, condition: None }
     }
 }
 

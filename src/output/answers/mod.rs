@@ -1,5 +1,6 @@
 //! Records of the verbs, other than keys.
 
+mod access;
 mod activity;
 mod advice;
 mod check;
@@ -15,6 +16,10 @@ mod snapshot;
 mod status;
 mod txn;
 
+pub use access::{
+    AuthChangeRow, AuthStatusAnswer, GrantedRoleRow, PermissionRow, RangeForm, RoleAnswer, RoleNameRow, UserAnswer,
+    UserNameRow,
+};
 pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};
 pub use advice::{AdviceAnswer, AdviceRow};
 pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};

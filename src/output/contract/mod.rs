@@ -3,6 +3,7 @@
 //! kvadm-json(7) and the JSON Schemas in `docs/json-schema/` are generated from it, and the tests compare every JSON object
 //! that a test makes kvadm print with it. A name has one type in all records: `names.rs` says which.
 
+mod access;
 mod cluster;
 mod coordination;
 mod keys;
