@@ -11,6 +11,8 @@ mod allocate_watch;
 mod at;
 mod auth;
 mod auth_changes;
+mod auth_file;
+mod auth_who_can;
 mod bulk;
 mod check;
 mod check_faults;

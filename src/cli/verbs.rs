@@ -97,6 +97,7 @@ impl Command {
             Self::Completions(args) => Some(completions::run(out, &registration(args.shell))),
             Self::Version(args) => Some(version::run(out, args)),
             Self::Check(args) if args.prints_schema() => Some(check::print_schema(out)),
+            Self::Auth(args) if args.prints_schema() => Some(auth::print_schema(out)),
             _ => None,
         }
     }

@@ -175,7 +175,7 @@ pub fn print_unchanged(ctx: &Context, changes: &[AuthChange], why: &str) -> Resu
 }
 
 /// The failure of a change, with what helps: other names, or what is granted.
-async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: Error) -> Failure {
+pub async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: Error) -> Failure {
     let unknown = matches!(error, Error::Unknown { .. } | Error::Interrupted { unknown: true, .. });
     let mut failure = Failure::from(error).context(format!("cannot {change}"));
     if unknown {

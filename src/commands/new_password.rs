@@ -68,7 +68,11 @@ fn no_terminal() -> Failure {
         .hint("add --new-password-file FILE, or --new-password-file - to read one line of stdin")
 }
 
-fn ask_twice(ctx: &Context, question: &str) -> Result<Secret, Failure> {
+/// Asks for a new password on the terminal, twice.
+///
+/// # Errors
+/// [`Exit::Usage`] for an empty or unusable password, two that differ, or no terminal.
+pub fn ask_twice(ctx: &Context, question: &str) -> Result<Secret, Failure> {
     let first = check(ask(ctx, &format!("{question}: "))?, "the password")?;
     let second = ask(ctx, "The same password again: ")?;
     if first != second {
@@ -135,7 +139,10 @@ fn without_line_end(text: &str) -> &str {
 }
 
 /// Checks what etcd would store as another password, or not at all.
-fn check(password: Secret, what: &str) -> Result<Secret, Failure> {
+///
+/// # Errors
+/// [`Exit::Usage`], without the password.
+pub fn check(password: Secret, what: &str) -> Result<Secret, Failure> {
     let text = password.expose();
     let wrong = |why: &str, hint: &str| Err(Failure::usage(format!("{what} {why}; nothing was changed")).hint(hint));
     if text.is_empty() {

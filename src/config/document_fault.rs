@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::yaml_document::parse_bounded;
 use super::yaml_position::{Step, line_of};
+use crate::unique_names::UniqueNames;
 
 /// Why a document cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -95,7 +96,11 @@ pub fn read_document<T>(
         let breaks = valid.iter().filter(|byte| **byte == b'\n').count();
         at(Some(breaks.saturating_add(1)), "the file is not UTF-8".to_owned())
     })?;
-    let document = parse_bounded(text).map_err(|fault| at(fault.line, fault.message))?;
+    // YAML knows neither JSON's escapes of surrogates nor keys of more than 1,024 characters in a flow mapping.
+    let document = match serde_json::from_str::<UniqueNames>(text) {
+        Ok(document) => Some(document.0).filter(|document| !document.is_null()),
+        Err(_) => parse_bounded(text).map_err(|fault| at(fault.line, fault.message))?,
+    };
     document.map(|document| read(&document, text).map_err(|fault| fault.at(file, text))).transpose()
 }
 

@@ -39,13 +39,14 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, AuthChangeRow, AuthStatusAnswer, CheckAnswer,
-    CheckPlanRow, CheckedItem, CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow,
-    DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, GrantedRoleRow, HashRow,
-    HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow,
-    MirrorComparison, MirrorRow, PermissionRow, PutAnswer, RangeForm, ReadMemberRow, RevisionOnly, RoleAnswer,
-    RoleNameRow, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow,
-    TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot, VersionRow,
+    AccessSummary, ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, AuthChangeRow,
+    AuthStatusAnswer, CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer,
+    CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow,
+    GrantedRoleRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow,
+    LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PermissionRow, PutAnswer, RangeForm, ReadMemberRow,
+    RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow,
+    StepState, StoredMemberRow, TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot, VersionRow, WhoCanAnswer,
+    WhoCanRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

@@ -1,7 +1,10 @@
 //! `kvadm auth`: whether etcd asks for logins, and switching authentication on and off.
 
 mod enable;
+mod file;
+mod passwords;
 mod status;
+mod who_can;
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -11,7 +14,7 @@ use crate::commands::auth_change::{carry_out, cluster_words, print_dry_run, prin
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// Show, enable and disable etcd's authentication
+/// Show, enable and disable etcd's authentication; compare users and roles with a file
 ///
 /// With authentication, etcd answers only users that log in with a password or are
 /// recognized by the common name of their client certificate, and allows what their
@@ -50,7 +53,20 @@ enum AuthCommand {
         args = safety_options()
     )]
     Disable,
+    Diff(file::DiffArgs),
+    Apply(file::ApplyArgs),
+    Export(file::ExportArgs),
+    WhoCan(who_can::WhoCanArgs),
 }
+
+impl Args {
+    /// Whether the verb needs neither the configuration nor etcd.
+    pub fn prints_schema(&self) -> bool {
+        matches!(&self.action, AuthCommand::Export(file::ExportArgs { schema: true }))
+    }
+}
+
+pub use file::print_schema;
 
 /// Runs the verb.
 ///
@@ -61,6 +77,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         AuthCommand::Status => status::run(ctx).await,
         AuthCommand::Enable(args) => enable::run(ctx, args).await,
         AuthCommand::Disable => disable(ctx).await,
+        AuthCommand::Diff(args) => file::diff(ctx, args).await,
+        AuthCommand::Apply(args) => file::apply(ctx, args).await,
+        AuthCommand::Export(args) => file::export(ctx, args).await,
+        AuthCommand::WhoCan(args) => who_can::run(ctx, args).await,
     }
 }
 

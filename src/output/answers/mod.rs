@@ -3,6 +3,7 @@
 mod access;
 mod activity;
 mod advice;
+mod auth_file;
 mod check;
 mod compact;
 mod diagnosis;
@@ -22,6 +23,7 @@ pub use access::{
 };
 pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};
 pub use advice::{AdviceAnswer, AdviceRow};
+pub use auth_file::{AccessSummary, WhoCanAnswer, WhoCanRow};
 pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};

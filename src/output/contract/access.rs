@@ -67,12 +67,12 @@ pub(super) static USER: RecordSpec = record(
 pub(super) static ROLE: RecordSpec =
     record("role", "role show", "", &[has("role", "the role"), has("permissions", "").of(&PERMISSION)]);
 
-static PERMISSION: RecordSpec = record(
+pub(super) static PERMISSION: RecordSpec = record(
     "permission",
     "",
     "",
     &[
-        may("role", "user show --detail: the role"),
+        may("role", "user show --detail, auth who-can: the role"),
         has("access", "").one_of(ACCESS),
         has("range", "").one_of(RANGES),
         may("key", "the key, the prefix, or the first key of the range; absent for all"),

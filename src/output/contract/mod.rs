@@ -4,6 +4,7 @@
 //! that a test makes kvadm print with it. A name has one type in all records: `names.rs` says which.
 
 mod access;
+mod auth_file;
 mod cluster;
 mod coordination;
 mod keys;

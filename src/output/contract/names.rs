@@ -12,6 +12,7 @@ const fn n(name: &'static str, kind: JsonType, about: &'static str) -> NameSpec 
 /// One name has two types: `version` is the number of a key's changes, and the text of a program's version.
 pub const NAMES: &[NameSpec] = &[
     n("access", Text, ""),
+    n("additions", Int, "number of changes that only add"),
     n("administrator", Bool, "whether the user has the role root"),
     n("advice", Objects, "what to do, the most urgent first"),
     n("agreed", Int, "candidates that all scans agree on"),
@@ -136,6 +137,7 @@ pub const NAMES: &[NameSpec] = &[
     n("login", Text, "how etcd recognizes the user"),
     n("looked_at", Int, "entries that were scanned"),
     n("lower_limit", Number, "the least that the rule allows, or the limit above which it holds"),
+    n("made", Int, "number of changes that were made"),
     n("max_ms", Number, "the longest, in milliseconds; absent if none was answered"),
     n("measured", Number, "the figure that was compared"),
     n("member", Id, "the member's ID"),
@@ -202,10 +204,12 @@ pub const NAMES: &[NameSpec] = &[
     n("refused", Int, "refused transactions"),
     n("remarks", Texts, "what limits the forecast"),
     n("remedy", Text, "what to do"),
+    n("removals", Int, "number of changes that remove"),
     n("removed", Int, "candidates that were deleted"),
     n("removed_bytes", Int, "bytes of the deleted keys"),
     n("removed_keys", Int, "number of deleted keys"),
     n("repair", Text, ""),
+    n("replacements", Int, "number of permissions that become lesser or other ones"),
     n("restored", Int, "IDs that an agent used meanwhile, and that were written again"),
     n("result", Text, ""),
     n("results", Objects, "one object per operation"),

@@ -1,7 +1,7 @@
 //! What each verb prints.
 
 use super::spec::{RecordSpec, VerbSpec};
-use super::{access, cluster, coordination, keys, maintenance, views};
+use super::{access, auth_file, cluster, coordination, keys, maintenance, views};
 
 const fn v(
     words: &'static [&'static str],
@@ -78,6 +78,10 @@ pub static VERBS: &[VerbSpec] = &[
     v(&["auth", "status"], &[&access::AUTH_STATUS], &[]),
     v(&["auth", "enable"], &[&access::AUTH_CHANGE], &[]),
     v(&["auth", "disable"], &[&access::AUTH_CHANGE], &[]),
+    v(&["auth", "diff"], &[&access::AUTH_CHANGE], &[&auth_file::ACCESS_SUMMARY]),
+    v(&["auth", "apply"], &[&access::AUTH_CHANGE], &[&auth_file::ACCESS_SUMMARY]),
+    v(&["auth", "export"], &[], &[]),
+    v(&["auth", "who-can"], &[&auth_file::WHO_CAN], &[]),
     v(&["user", "list"], &[&access::USER_NAME], &[]),
     v(&["user", "show"], &[&access::USER], &[]),
     v(&["user", "add"], &[&access::AUTH_CHANGE], &[]),
