@@ -69,9 +69,9 @@ fn what_is_exported_is_no_difference() {
     for args in
         [&["read", "k"][..], &["write", "k1", "k9"], &["readwrite", "k", "--from-key"], &["read", "", "--prefix"]]
     {
-        let all =
-            [&["--user", &format!("root:{ROOT}"), "role", "grant-permission", "quoted \"role\": #1"], args].concat();
-        etcd.etcdctl_ok(&all);
+        let user = format!("root:{ROOT}");
+        let grant = ["--user", &user, "role", "grant-permission", "quoted \"role\": #1"];
+        etcd.etcdctl_ok(&[&grant[..], args].concat());
     }
     let text = exported(root(&etcd));
     let file = files.roles(&text);
@@ -267,7 +267,7 @@ fn a_change_of_another_client_stops_the_removals() {
          users: {app: {roles: [app]}}\n",
     );
     let start = || {
-        let mut asked = verb(root(&etcd), "apply", &file).pty().timeout(SOON).spawn();
+        let asked = verb(root(&etcd), "apply", &file).pty().timeout(SOON).spawn();
         asked.wait_for_stdout("[y/N]", SOON);
         asked
     };
@@ -292,7 +292,7 @@ fn an_interrupted_apply_is_continued() {
     let mut text = String::from("roles: {}\nusers:\n  root: {roles: [root]}\n");
     (0..40).for_each(|n| text += &format!("  user{n:02}: {{}}\n"));
     let file = files.roles(&text);
-    let mut running =
+    let running =
         verb(root(&etcd).args(["--qps", "20"]), "apply", &file).args(["--yes", "--no-password"]).timeout(SOON).spawn();
     running.wait_for_stdout("user00", SOON);
     running.signal(Signal::SIGINT);
