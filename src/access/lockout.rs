@@ -105,7 +105,7 @@ fn not_ready(state: &AuthState) -> Option<(String, String)> {
     if !state.root_is_root {
         return Some((
             "etcd needs the user root with the role root".to_owned(),
-            "run 'kvadm user add root' and 'kvadm user grant root root'".to_owned(),
+            "run 'kvadm auth enable --user root --password-file FILE', which adds what is missing".to_owned(),
         ));
     }
     let Some(caller) = &state.caller else {

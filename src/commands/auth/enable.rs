@@ -179,7 +179,8 @@ async fn prove(ctx: &Context, caller: &Caller) -> Result<(), Failure> {
     if let (Caller::Password(name), Some(credentials)) = (caller, &ctx.config.connect.credentials)
         && ctx.store().check_password(name, &credentials.password).await? != PasswordCheck::Accepted
     {
-        return Err(Failure::conflict(format!("user {user} cannot log in with the configured password")));
+        return Err(Failure::conflict(format!("user {user} cannot log in with the configured password"))
+            .hint("omit --keep-password to give the user the configured password"));
     }
     match is_administrator(ctx.store(), caller.user()).await {
         Ok(true) => Ok(()),

@@ -17,24 +17,38 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let AuthStatus { enabled, mut revision } = anonymous.auth_status().await?;
     let store = if enabled == Some(false) { &anonymous } else { ctx.store() };
     if revision.is_none() && enabled == Some(true) && matches!(caller, Some(Caller::Password(_))) {
-        revision = store.auth_status().await?.revision;
+        // A refused login is the subject of the next request.
+        revision = store.auth_status().await.ok().and_then(|status| status.revision);
     }
+    let mut refused = None;
     let administrator = match &caller {
-        Some(caller) => has_root_role(store, caller.user()).await?,
+        Some(caller) => match has_root_role(store, caller.user()).await {
+            Err(error) if error.is_refusal(Refusal::BadPassword) => {
+                refused = Some(error);
+                None
+            }
+            known => known?,
+        },
         None => None,
     };
     let root_ready = match &caller {
+        _ if refused.is_some() => None,
         Some(caller) if caller.user() == ROOT => administrator,
         _ => has_root_role(store, ROOT).await?,
     };
     let user = caller.as_ref().map(Caller::user);
-    ctx.out.note(&sentence(enabled, user, administrator));
+    if refused.is_none() {
+        ctx.out.note(&sentence(enabled, user, administrator));
+    }
     let login = caller.as_ref().map(|caller| match caller {
         Caller::Password(_) => "password",
         Caller::Certificate(_) => "certificate",
     });
     ctx.out.one(&AuthStatusAnswer { enabled, auth_revision: revision, user, login, administrator, root_ready })?;
-    Ok(Exit::Done)
+    match refused {
+        Some(error) => Err(Failure::from(error).context("the login of this command's user is refused")),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// Whether the user exists and has the role root; `None` if the caller may not know.

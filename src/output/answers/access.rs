@@ -110,7 +110,9 @@ pub struct PermissionRow<'a> {
 
 impl Record for PermissionRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("role", Value::str(self.role)));
+        if self.role.is_some() {
+            visit(always("role", Value::str(self.role)));
+        }
         visit(always("access", Value::Str(self.permission.access.word())));
         RangeForm::of(&self.permission.range).visit(visit);
     }

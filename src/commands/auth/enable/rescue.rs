@@ -57,10 +57,10 @@ impl Rescue {
         caller: &Caller,
     ) -> Result<(), Failure> {
         let own = self.store.for_cleanup(UNDO_TIMEOUT);
-        let failure = match (done, proved) {
+        match (done, proved) {
             (Ok(_), Ok(())) => {
                 let deleted = self.delete(&ctx.store().for_cleanup(UNDO_TIMEOUT), consent).await;
-                return deleted.map_err(|failure| failure.context("authentication is enabled"));
+                deleted.map_err(|failure| failure.context("authentication is enabled"))
             }
             (Ok(_), Err(failure)) => {
                 let user = shown(caller.user());
@@ -70,7 +70,8 @@ impl Rescue {
                         .context(left)
                         .hint("log in as another user with the role root, and run 'kvadm auth disable'"));
                 }
-                failure.context("authentication was enabled and disabled again")
+                let failure = failure.context("authentication was enabled and disabled again");
+                self.delete_and_fail(&ctx.store().anonymous(), consent, failure).await
             }
             (Err(failure), _) => {
                 if failure.maybe_applied()
@@ -79,10 +80,14 @@ impl Rescue {
                 {
                     return Err(failure.hint(format!("the temporary user {} is left", self.name)));
                 }
-                failure
+                self.delete_and_fail(&ctx.store().anonymous(), consent, failure).await
             }
-        };
-        match self.delete(&own, consent).await {
+        }
+    }
+
+    /// Deletes the user while authentication is disabled, and returns the failure.
+    async fn delete_and_fail(&self, store: &Store, consent: &Consent, failure: Failure) -> Result<(), Failure> {
+        match self.delete(&store.for_cleanup(UNDO_TIMEOUT), consent).await {
             Ok(()) => Err(failure),
             Err(left) => Err(failure.hint(left.one_line())),
         }
