@@ -152,9 +152,9 @@ pub async fn export(ctx: &Context, args: &ExportArgs) -> Result<Exit, Failure> {
 }
 
 async fn read(ctx: &Context) -> Result<ObservedAccess, Failure> {
-    let waiting = ctx.out.waiting();
+    let progress = ctx.out.progress("reading users and roles", None);
     let read = read_access(ctx.store()).await;
-    drop(waiting);
+    progress.finish();
     read.map_err(|error| Failure::from(error).context("cannot read the users and roles"))
 }
 
