@@ -215,19 +215,23 @@ fn no_change_takes_from_the_caller_what_it_needs_to_undo_it() {
     run(&etcd, &["user", "revoke", "alice", "root", "--yes"]).ok();
     run(&etcd, &["user", "grant", "alice", "root"]).ok();
     enable(&etcd);
-    let alice = |args: &[&str]| {
-        let login = ["--user", "alice", "--yes"];
-        kvadm(&etcd, args).args(login).env("KVADM_PASSWORD", PASSWORD).run()
-    };
+    let alice = |args: &[&str]| kvadm(&etcd, args).args(["--user", "alice"]).env("KVADM_PASSWORD", PASSWORD).run();
     for args in [&["user", "delete", "root"][..], &["user", "revoke", "root", "root"], &["role", "delete", "root"]] {
-        alice(args).code(5).out_empty().err_has("authentication is enabled and needs the user root with the role root");
+        alice(&[args, &["--yes"]].concat())
+            .code(5)
+            .out_empty()
+            .err_has("authentication is enabled and needs the user root with the role root");
         as_root(&etcd, &[args, &["--yes"]].concat()).code(5);
         as_root(&etcd, &[args, &["--dry-run"]].concat()).code(5);
     }
-    alice(&["user", "delete", "alice"]).code(5).err_has("this command itself is user alice, who could not undo it");
-    alice(&["user", "revoke", "alice", "root"]).code(5).err_has("who could not change users and roles any more");
+    alice(&["user", "delete", "alice", "--yes"])
+        .code(5)
+        .err_has("this command itself is user alice, who could not undo it");
+    alice(&["user", "revoke", "alice", "root", "--yes"])
+        .code(5)
+        .err_has("who could not change users and roles any more");
     assert!(as_root(&etcd, &["user", "list"]).ok().stdout_text() == "alice\nbob\nroot\n");
-    alice(&["user", "delete", "bob"]).ok();
+    alice(&["user", "delete", "bob", "--yes"]).ok();
     // The new password is in effect, and the old one is not.
     let own = kvadm(&etcd, &["user", "password", "alice", "--new-password-file", "-", "--user", "alice"]);
     own.env("KVADM_PASSWORD", PASSWORD).stdin("new-pw").run().ok().err_has("own user has another password now");

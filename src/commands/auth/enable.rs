@@ -10,7 +10,7 @@ use crate::args::safety_options;
 use crate::commands::auth_change::{carry_out, cluster_words, is_administrator, print_dry_run, print_unchanged};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Caller, PasswordCheck, Store};
+use crate::kvstore::{Caller, Error, PasswordCheck, Store};
 use crate::transport::Secret;
 use rescue::Rescue;
 
@@ -185,6 +185,16 @@ async fn prove(ctx: &Context, caller: &Caller) -> Result<(), Failure> {
     match is_administrator(ctx.store(), caller.user()).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::conflict(format!("user {user} does not have the role root"))),
-        Err(error) => Err(Failure::from(error).context(format!("etcd does not accept user {user}"))),
+        Err(error @ Error::Refused { .. }) => {
+            let hint = match caller {
+                Caller::Password(_) => "run 'kvadm config' to see where the user and the password are configured",
+                Caller::Certificate(_) => {
+                    "etcd recognizes certificates only with its option --client-cert-auth; add --user and a password otherwise"
+                }
+            };
+            let failure = Failure { exit: Exit::Conflict, hints: vec![hint.to_owned()], ..Failure::from(error) };
+            Err(failure.context(format!("etcd does not accept user {user}")))
+        }
+        Err(error) => Err(Failure::from(error).context(format!("cannot tell whether user {user} is accepted"))),
     }
 }
