@@ -3,6 +3,7 @@
 //! Imports point one way: `main`, this file, `cli`, `commands`, `context`, `kvstore`, `transport`. Commands write through
 //! `output`, and only `kvstore` names `etcd_client`. `tests/house/mod.rs` checks these rules.
 
+pub mod access;
 pub mod activity;
 pub mod allocator;
 pub mod args;

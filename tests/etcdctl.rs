@@ -177,11 +177,9 @@ fn habits_are_refused_with_the_line_to_type() {
     for line in SAME {
         assert!(accepts(&words(line)), "kvadm refuses '{line}'");
     }
-    for (line, tip) in [
-        ("help elect", "kvadm help lock"),
-        ("help del", "kvadm help delete"),
-        ("help endpoint", "kvadm help status"),
-    ] {
+    for (line, tip) in
+        [("help elect", "kvadm help lock"), ("help del", "kvadm help delete"), ("help endpoint", "kvadm help status")]
+    {
         let run = Kvadm::new().args(line.split(' ')).run();
         run.code(2).out_empty().err_has(&format!("\n\n  tip: {tip}\n")).err_lacks("similar");
     }
@@ -302,8 +300,9 @@ fn the_page_agrees_with_the_tips() {
                     _ => word,
                 })
                 .collect();
-            let valued =
-                |word: &String| ["--rev", "--limit", "--lease", "--ttl"].contains(&word.as_str()) || word.ends_with("-rev");
+            let valued = |word: &String| {
+                ["--rev", "--limit", "--lease", "--ttl"].contains(&word.as_str()) || word.ends_with("-rev")
+            };
             let typed = |more: &[&str]| -> Vec<String> {
                 let given = named.iter().flat_map(|word| {
                     let value = match word.as_str() {

@@ -63,6 +63,7 @@ fn instead(verb: &str, path: &Path) -> String {
             "a file does not tell who is alive; 'kvadm list --db FILE --with-leases -o json' prints the keys with their \
              leases"
         }
+        "auth" | "user" | "role" => "a file asks for no login; omit --db to work on the users and roles of a cluster",
         "allocate" => {
             "'kvadm allocate get', 'list', 'lookup' and 'check' read a file; omit --db to change the IDs of a cluster"
         }

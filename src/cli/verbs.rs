@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, member, mirror, put,
-    restore, snapshot, status, top, txn, version, watch,
+    allocate, auth, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, member,
+    mirror, put, restore, role, snapshot, status, top, txn, user, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -40,6 +40,9 @@ pub enum Command {
     Check(check::Args),
     Compact(compact::Args),
     Snapshot(snapshot::Args),
+    Auth(auth::Args),
+    User(user::Args),
+    Role(role::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -50,7 +53,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 23] = [
+pub const OPTIONS: [(&str, Augment); 26] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -71,17 +74,21 @@ pub const OPTIONS: [(&str, Augment); 23] = [
     ("check", check::Args::augment_args),
     ("compact", compact::Args::augment_args),
     ("snapshot", snapshot::Args::augment_args),
+    ("auth", auth::Args::augment_args),
+    ("user", user::Args::augment_args),
+    ("role", role::Args::augment_args),
     ("config", config::Args::augment_args),
     ("completions", completions::Args::augment_args),
     ("version", version::Args::augment_args),
 ];
 
 /// The verbs as `kvadm --help` lists them, by heading.
-pub const GROUPS: [(&str, &[&str]); 5] = [
+pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "member", "top", "check", "compact", "snapshot"]),
+    ("Users and roles", &["auth", "user", "role"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -92,6 +99,7 @@ impl Command {
             Self::Completions(args) => Some(completions::run(out, &registration(args.shell))),
             Self::Version(args) => Some(version::run(out, args)),
             Self::Check(args) if args.prints_schema() => Some(check::print_schema(out)),
+            Self::Auth(args) if args.prints_schema() => Some(auth::print_schema(out)),
             _ => None,
         }
     }
@@ -122,6 +130,9 @@ impl Command {
             Self::Check(args) => check::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,
             Self::Snapshot(args) => snapshot::run(ctx, &args).await,
+            Self::Auth(args) => auth::run(ctx, &args).await,
+            Self::User(args) => user::run(ctx, &args).await,
+            Self::Role(args) => role::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,
             Self::Completions(args) => completions::run(&ctx.out, &registration(args.shell)),
             Self::Version(args) => version::run(&ctx.out, &args),

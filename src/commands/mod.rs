@@ -1,6 +1,7 @@
 //! The verbs, one module each: `Args`, whose doc comments are the help and the man page, and `run`.
 
 pub mod allocate;
+pub mod auth;
 pub mod check;
 pub mod compact;
 pub mod complete;
@@ -19,18 +20,23 @@ pub mod mirror;
 mod near_miss;
 pub mod put;
 pub mod restore;
+pub mod role;
 pub mod snapshot;
 pub mod status;
 pub mod top;
 pub mod txn;
+pub mod user;
 pub mod version;
 pub mod watch;
 
+mod auth_change;
 mod clock;
 mod conditions;
 mod input;
 mod lease_cache;
 mod lease_scope;
+mod new_password;
+mod permission_range;
 mod proto;
 mod select;
 mod serializable;

@@ -17,6 +17,8 @@
 )]
 
 mod document;
+pub(crate) mod document_fault;
+pub(crate) mod document_fields;
 mod env;
 mod error;
 mod etcdctl;
@@ -39,6 +41,7 @@ use crate::duration::format_duration;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use document_fault::{DocumentError, DocumentFault, read_document};
 pub use env::Env;
 pub use error::{ConfigError, Source};
 pub use locate::contexts;

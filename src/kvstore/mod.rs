@@ -15,6 +15,7 @@
     )
 )]
 
+pub(crate) mod auth;
 pub(crate) mod backoff;
 pub(crate) mod cluster;
 pub(crate) mod cluster_check;
@@ -41,6 +42,10 @@ pub(crate) mod token;
 pub(crate) mod types;
 pub(crate) mod watch;
 
+pub use auth::caller::Caller;
+pub use auth::password::PasswordCheck;
+pub use auth::permission::{Access, Permission};
+pub use auth::status::AuthStatus;
 pub use backoff::Backoff;
 pub use cluster::hash_kv::HashKvAnswer;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};

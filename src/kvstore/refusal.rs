@@ -57,6 +57,22 @@ pub enum Refusal {
     TooFewStarted,
     /// The change of the membership could cost the quorum: a voter was not connected for the last seconds.
     UnhealthyCluster,
+    /// The user does not exist.
+    UserNotFound,
+    /// A user with this name exists.
+    UserExists,
+    /// The role does not exist.
+    RoleNotFound,
+    /// A role with this name exists.
+    RoleExists,
+    /// The user does not have the role.
+    RoleNotGranted,
+    /// The role does not have the permission.
+    PermissionNotGranted,
+    /// The user `root` does not exist, or lacks the role `root`; authentication cannot be enabled without it.
+    NoRoot,
+    /// etcd does not take `root` away while authentication is enabled.
+    RootProtected,
     /// This version of etcd does not support the request.
     Unsupported,
     /// Any other reason; see the message.
@@ -99,17 +115,17 @@ const REFUSALS: &[(&str, Refusal)] = &[
     ("unhealthy cluster", Refusal::UnhealthyCluster),
     ("not leader", Refusal::Other),
     ("bad leader transferee", Refusal::Other),
-    ("root user does not exist", Refusal::Other),
-    ("root user does not have root role", Refusal::Other),
-    ("user name already exists", Refusal::Other),
-    ("user name not found", Refusal::Other),
-    ("role name already exists", Refusal::Other),
-    ("role name not found", Refusal::Other),
+    ("root user does not exist", Refusal::NoRoot),
+    ("root user does not have root role", Refusal::NoRoot),
+    ("user name already exists", Refusal::UserExists),
+    ("user name not found", Refusal::UserNotFound),
+    ("role name already exists", Refusal::RoleExists),
+    ("role name not found", Refusal::RoleNotFound),
     ("role name is empty", Refusal::Other),
     ("permission not given", Refusal::Other),
-    ("role is not granted to the user", Refusal::Other),
-    ("permission is not granted to the role", Refusal::Other),
-    ("invalid auth management", Refusal::Other),
+    ("role is not granted to the user", Refusal::RoleNotGranted),
+    ("permission is not granted to the role", Refusal::PermissionNotGranted),
+    ("invalid auth management", Refusal::RootProtected),
     ("wrong downgrade target version format", Refusal::Other),
     ("invalid downgrade target version", Refusal::Other),
     ("cluster has a downgrade job in progress", Refusal::Other),
@@ -125,9 +141,9 @@ const AUTH: &[(&str, Refusal)] = &[
     ("auth: invalid auth token", Refusal::BadToken),
     ("auth: permission denied", Refusal::Permission),
     ("auth: authentication is not enabled", Refusal::AuthNotEnabled),
-    ("auth: user not found", Refusal::Other),
-    ("auth: role not found", Refusal::Other),
-    ("auth: invalid auth management", Refusal::Other),
+    ("auth: user not found", Refusal::UserNotFound),
+    ("auth: role not found", Refusal::RoleNotFound),
+    ("auth: invalid auth management", Refusal::RootProtected),
 ];
 
 /// The texts that follow `etcdserver: ` if a member did not begin to process the request, so that another member may.

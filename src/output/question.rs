@@ -84,7 +84,7 @@ impl Out {
 }
 
 /// Waits until stdin, a terminal, has a line or its end; `false` if the command is to end first.
-fn wait_for_line(ended: &dyn Fn() -> bool) -> bool {
+pub(super) fn wait_for_line(ended: &dyn Fn() -> bool) -> bool {
     let stdin = io::stdin();
     while !ended() {
         let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];

@@ -17,7 +17,7 @@ pub const FLOORS: &[Floor] = &[
     Floor { number: 7, places: &["commands"] },
     Floor { number: 6, places: &["child"] },
     Floor { number: 6, places: &["context", "error", "args"] },
-    Floor { number: 5, places: &["activity", "check", "gc", "diagnose", "health", "sync"] },
+    Floor { number: 5, places: &["access", "activity", "check", "gc", "diagnose", "health", "sync"] },
     Floor { number: 4, places: &["allocator", "backup", "output", "config", "command_line"] },
     Floor { number: 3, places: &["kvstore"] },
     Floor { number: 2, places: &["transport"] },
@@ -47,7 +47,7 @@ pub const FLOORS: &[Floor] = &[
 pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "commands", "args", "lib"]),
     ("clap_complete", &["cli"]),
-    ("aws_lc_rs", &["backup"]),
+    ("aws_lc_rs", &["access", "backup"]),
     ("crc32c", &["backup"]),
     ("anyhow", &["context", "error", "args"]),
     ("comfy_table", &["output::table"]),

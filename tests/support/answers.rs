@@ -108,6 +108,14 @@ pub fn valid(asked: &Asked) -> Reply {
         }
         "Maintenance/Snapshot" => Reply::Messages(snapshot_chunks(SNAPSHOT)),
         "Watch/Watch" => Reply::Open(watch_of(&message.all(1).pop().unwrap_or_default())),
+        "Auth/UserList" => head.bytes(2, "root").bytes(2, "alice").into(),
+        "Auth/UserGet" => head.bytes(2, "root").bytes(2, "reader").into(),
+        "Auth/RoleList" => head.bytes(2, "root").bytes(2, "reader").into(),
+        "Auth/RoleGet" => head
+            .message(2, &Message::new().int(1, 2).bytes(2, "/a/").bytes(3, "/a0"))
+            .message(2, &Message::new().bytes(2, "/k"))
+            .into(),
+        "Auth/AuthStatus" => head.int(2, 1).int(3, 7).into(),
         "Auth/Authenticate" => head.bytes(2, "token").into(),
         // An alarm list without alarms, and answers without content.
         _ => head.into(),

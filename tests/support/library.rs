@@ -89,6 +89,16 @@ pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observe
     Store::new(options, session)
 }
 
+/// A store that is logged in as this user, without a deadline.
+pub fn store_of_user(endpoint: &str, user: &str, password: &str) -> Store {
+    let who =
+        kvadm::transport::Credentials { user: user.to_owned(), password: kvadm::transport::Secret::new(password) };
+    let plain = store_within(endpoint, b"", Duration::from_secs(20));
+    let options = ConnectOptions { credentials: Some(who), ..plain.options().clone() };
+    let session = Session { cancel: CancellationToken::new(), deadline: None, observer: Arc::new(Silent) };
+    Store::new(options, session)
+}
+
 /// The number of operations that [`run`] knows.
 pub const OPERATIONS: usize = 24;
 

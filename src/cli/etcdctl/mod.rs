@@ -53,10 +53,7 @@ pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
     }
     let (flag, _) = flag_of(unknown)?;
     let name = match flag.becomes {
-        Becomes::Option(name)
-        | Becomes::Seconds(name)
-        | Becomes::User(name)
-        | Becomes::Secret(name) => name,
+        Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
         Becomes::Values(values) => values.iter().map(|(_, words)| *words).find(|words| !words.is_empty())?,
         Becomes::Instead(text) => return Some(text.to_owned()),
         Becomes::Nothing | Becomes::Row => return None,

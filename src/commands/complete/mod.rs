@@ -38,6 +38,10 @@ pub enum CandidateKind {
     Allocated,
     /// The names of members, and the IDs of those without a name.
     Members,
+    /// The users of etcd's authentication.
+    Users,
+    /// The roles of etcd's authentication.
+    Roles,
 }
 
 /// A completion request of a shell.
@@ -147,6 +151,17 @@ async fn search(store: &Store, lookup: &Lookup, found: &Found) {
                 child.is_leaf() || found.push(&name[below.len()..], escape)
             };
             level::children(store, &[&below[..], typed].concat(), &mut take).await;
+        }
+        CandidateKind::Users | CandidateKind::Roles => {
+            let names = match lookup.wanted {
+                CandidateKind::Users => store.users().await,
+                _ => store.roles().await,
+            };
+            let names = names.unwrap_or_default();
+            names
+                .iter()
+                .filter(|name| name.as_bytes().starts_with(typed))
+                .all(|name| found.push(name.as_bytes(), false));
         }
         CandidateKind::Contexts => {}
     }

@@ -1,7 +1,9 @@
 //! Records of the verbs, other than keys.
 
+mod access;
 mod activity;
 mod advice;
+mod auth_file;
 mod check;
 mod compact;
 mod diagnosis;
@@ -16,8 +18,13 @@ mod snapshot;
 mod status;
 mod txn;
 
+pub use access::{
+    AuthChangeRow, AuthStatusAnswer, GrantedRoleRow, PermissionRow, RangeForm, RoleAnswer, RoleNameRow, UserAnswer,
+    UserNameRow,
+};
 pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};
 pub use advice::{AdviceAnswer, AdviceRow};
+pub use auth_file::{AccessSummary, WhoCanAnswer, WhoCanRow};
 pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};

@@ -20,6 +20,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("CHECK AND TOP", &["check", "top"]),
     ("COMPACT", &["compact"]),
     ("SNAPSHOT", &["snapshot"]),
+    ("USERS AND ROLES", &["auth", "user", "role"]),
 ];
 
 /// The sections of all records, the error first. A record is a title, a paragraph, and a list of its fields.

@@ -1,7 +1,7 @@
 //! What each verb prints.
 
 use super::spec::{RecordSpec, VerbSpec};
-use super::{cluster, coordination, keys, maintenance, membership, views};
+use super::{access, auth_file, cluster, coordination, keys, maintenance, membership, views};
 
 const fn v(
     words: &'static [&'static str],
@@ -92,6 +92,26 @@ pub static VERBS: &[VerbSpec] = &[
     v(&["compact"], &[&maintenance::COMPACT, &maintenance::COMPACT_ROUND], &[]),
     v(&["snapshot", "save"], &[&maintenance::SNAPSHOT_SAVED], &[&maintenance::SNAPSHOT_SAVED]),
     v(&["snapshot", "verify"], &[&maintenance::SNAPSHOT_VERIFIED], &[]),
+    v(&["auth", "status"], &[&access::AUTH_STATUS], &[]),
+    v(&["auth", "enable"], &[&access::AUTH_CHANGE], &[]),
+    v(&["auth", "disable"], &[&access::AUTH_CHANGE], &[]),
+    v(&["auth", "diff"], &[&access::AUTH_CHANGE], &[&auth_file::ACCESS_SUMMARY]),
+    v(&["auth", "apply"], &[&access::AUTH_CHANGE], &[&auth_file::ACCESS_SUMMARY]),
+    v(&["auth", "export"], &[], &[]),
+    v(&["auth", "who-can"], &[&auth_file::WHO_CAN], &[]),
+    v(&["user", "list"], &[&access::USER_NAME], &[]),
+    v(&["user", "show"], &[&access::USER], &[]),
+    v(&["user", "add"], &[&access::AUTH_CHANGE], &[]),
+    v(&["user", "delete"], &[&access::AUTH_CHANGE], &[]),
+    v(&["user", "password"], &[&access::AUTH_CHANGE], &[]),
+    v(&["user", "grant"], &[&access::AUTH_CHANGE], &[]),
+    v(&["user", "revoke"], &[&access::AUTH_CHANGE], &[]),
+    v(&["role", "list"], &[&access::ROLE_NAME], &[]),
+    v(&["role", "show"], &[&access::ROLE], &[]),
+    v(&["role", "add"], &[&access::AUTH_CHANGE], &[]),
+    v(&["role", "delete"], &[&access::AUTH_CHANGE], &[]),
+    v(&["role", "grant"], &[&access::AUTH_CHANGE], &[]),
+    v(&["role", "revoke"], &[&access::AUTH_CHANGE], &[]),
     v(&["config"], &[&cluster::SETTING], &[]),
     v(&["completions"], &[], &[]),
     v(&["version"], &[&cluster::VERSION], &[]),
