@@ -72,7 +72,7 @@ Examples:
         #[arg(long, conflicts_with = "new_password_file")]
         no_password: bool,
     },
-    /// Delete a user
+    /// Delete a user, but none of its roles
     ///
     /// kvadm names the roles of the user and asks for confirmation; without a terminal,
     /// --yes is required. Exits 1 if the user does not exist. While authentication is

@@ -77,7 +77,11 @@ impl Permission {
         if range_end.is_empty() {
             return KeyRange::key(key);
         }
-        let start = if key == [0] { &[] } else { key };
+        let is_smallest = key.is_empty() || key == [0];
+        if is_smallest && range_end == [0, 0] {
+            return KeyRange::key(&[0]);
+        }
+        let start = if is_smallest { &[] } else { key };
         KeyRange::between(start, (range_end != [0]).then_some(range_end))
     }
 
@@ -86,7 +90,15 @@ impl Permission {
     pub(crate) fn wire_forms(range: &KeyRange) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (start, end) = range.to_wire();
         if range.is_one_key() {
-            return vec![(range.start.clone(), Vec::new()), (start, end)];
+            let mut forms = vec![(range.start.clone(), Vec::new())];
+            // With an end, the empty key would be all keys.
+            if !range.start.is_empty() {
+                forms.push((range.start.clone(), end.clone()));
+            }
+            if range.start == [0] {
+                forms.push((Vec::new(), end));
+            }
+            return forms;
         }
         let mut forms = vec![(start, end.clone())];
         if range.start.is_empty() {

@@ -33,7 +33,7 @@ struct AuthStatusRequest {}
 
 /// `AuthStatusResponse` of etcd's `rpc.proto`.
 #[derive(Clone, PartialEq, prost::Message)]
-struct AuthStatusAnswer {
+struct AuthStatusMessage {
     #[prost(message, optional, tag = "1")]
     header: Option<PbResponseHeader>,
     #[prost(bool, tag = "2")]
@@ -42,7 +42,7 @@ struct AuthStatusAnswer {
     auth_revision: u64,
 }
 
-impl ResponseHeader for AuthStatusAnswer {
+impl ResponseHeader for AuthStatusMessage {
     fn revision(&self) -> Revision {
         self.header.as_ref().map_or(0, |header| header.revision)
     }
@@ -82,14 +82,14 @@ impl Store {
         }
     }
 
-    async fn request_auth_status(&self) -> Result<AuthStatusAnswer, Error> {
+    async fn request_auth_status(&self) -> Result<AuthStatusMessage, Error> {
         let send = |_: etcd_client::Client| {
             let channel = TokenService::new(self.inner.channel.clone(), Arc::clone(&self.inner.login));
             async move {
                 let mut request = tonic::Request::new(AuthStatusRequest {});
                 request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
                 let path = PathAndQuery::from_static("/etcdserverpb.Auth/AuthStatus");
-                let codec = ProstCodec::<AuthStatusRequest, AuthStatusAnswer>::default();
+                let codec = ProstCodec::<AuthStatusRequest, AuthStatusMessage>::default();
                 let answer = Grpc::new(channel).unary(request, path, codec).await;
                 answer.map(tonic::Response::into_inner).map_err(etcd_client::Error::GRpcStatus)
             }
