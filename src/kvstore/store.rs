@@ -170,7 +170,7 @@ impl Store {
     /// A handle for the same connection without credentials.
     pub fn anonymous(&self) -> Self {
         let Inner { channel, options, limiter, retry_for, identity, .. } = self.inner.as_ref();
-        let options = ConnectOptions { credentials: None, ..options.clone() };
+        let options = ConnectOptions { credentials: None, token: None, ..options.clone() };
         let inner = Inner {
             identity: Arc::clone(identity),
             local: self.inner.local.clone(),
@@ -251,6 +251,11 @@ impl Store {
     /// Whether a login was refused because authentication is not enabled.
     pub(crate) fn auth_is_disabled(&self) -> bool {
         self.inner.login.is_disabled()
+    }
+
+    /// The ID of the cluster, if a response has told it.
+    pub fn known_cluster(&self) -> Option<u64> {
+        self.inner.identity.cluster()
     }
 
     /// The options this store was created with.
