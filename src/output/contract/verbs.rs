@@ -76,6 +76,10 @@ pub static VERBS: &[VerbSpec] = &[
     v(&["snapshot", "save"], &[&maintenance::SNAPSHOT_SAVED], &[&maintenance::SNAPSHOT_SAVED]),
     v(&["snapshot", "verify"], &[&maintenance::SNAPSHOT_VERIFIED], &[]),
     v(&["config"], &[&cluster::SETTING], &[]),
+    v(&["config", "list"], &[&cluster::CONTEXT], &[]),
+    v(&["config", "init"], &[&cluster::NEW_CONTEXT], &[]),
+    v(&["config", "use"], &[&cluster::CHOSEN_CONTEXT], &[]),
+    v(&["config", "test"], &[&cluster::DIAGNOSIS], &[]),
     v(&["completions"], &[], &[]),
     v(&["version"], &[&cluster::VERSION], &[]),
 ];
