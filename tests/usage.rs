@@ -219,7 +219,8 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         "top",
         "check",
         "snapshot verify",
-        "config",
+        "config list",
+        "config test",
         "completions",
         "version",
     ];

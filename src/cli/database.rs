@@ -67,6 +67,7 @@ fn instead(verb: &str, path: &Path) -> String {
         "allocate" => {
             "'kvadm allocate get', 'list', 'lookup' and 'check' read a file; omit --db to change the IDs of a cluster"
         }
+        "config" => "omit --db, which has no context; 'kvadm snapshot verify FILE' checks the file",
         _ => "a file is never changed; omit --db to work on the cluster",
     };
     let source = shell::quote(&[b"db:", path.as_os_str().as_bytes()].concat());
@@ -81,10 +82,10 @@ mod tests {
 
     fn names(command: &clap::Command, path: &str) -> Vec<String> {
         let verbs: Vec<&clap::Command> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
-        if verbs.is_empty() {
-            return vec![path.trim_start().to_owned()];
-        }
-        verbs.iter().flat_map(|verb| names(verb, &format!("{path} {}", verb.get_name()))).collect()
+        let below = verbs.iter().flat_map(|verb| names(verb, &format!("{path} {}", verb.get_name())));
+        // A verb whose own verbs may be omitted is one itself.
+        let itself = verbs.is_empty() || !path.is_empty() && !command.is_subcommand_required_set();
+        itself.then(|| path.trim_start().to_owned()).into_iter().chain(below).collect()
     }
 
     #[test]

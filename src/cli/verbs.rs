@@ -104,6 +104,14 @@ impl Command {
         }
     }
 
+    /// How the configuration is loaded for the verb.
+    pub fn config_scope(&self) -> config::ConfigScope<'_> {
+        match self {
+            Self::Config(args) => args.scope(),
+            _ => config::ConfigScope::Effective,
+        }
+    }
+
     /// Runs the verb.
     ///
     /// # Errors

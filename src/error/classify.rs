@@ -97,6 +97,10 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::BadPassword => "run 'kvadm config' to see where the user and the password are configured",
         Refusal::StaleAuth => "run the command again: the users or roles are being changed",
         Refusal::BadToken => "run the command again to log in again; a restarted server has lost its tokens",
+        Refusal::GivenToken => {
+            "get a new token: this one has expired, or users or roles have changed since it was made; run 'kvadm config' to \
+             see where it is configured"
+        }
         Refusal::AuthNotEnabled => "omit --user: authentication is not enabled in etcd",
         Refusal::Permission => {
             "no role of the user allows this: 'kvadm user show NAME --detail' prints what its roles allow"

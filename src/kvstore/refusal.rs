@@ -15,6 +15,8 @@ pub enum Refusal {
     BadPassword,
     /// The auth token is invalid or has expired.
     BadToken,
+    /// The token that the user gave is invalid, has expired, or is older than a change of users or roles.
+    GivenToken,
     /// The users or roles have changed since the login, or since the request was received.
     StaleAuth,
     /// The user lacks the permission.

@@ -179,7 +179,7 @@ impl Store {
 
     fn with_login_of(&self, credentials: Option<Credentials>) -> Self {
         let Inner { channel, options, limiter, retry_for, identity, .. } = self.inner.as_ref();
-        let options = ConnectOptions { credentials, ..options.clone() };
+        let options = ConnectOptions { credentials, token: None, ..options.clone() };
         let inner = Inner {
             identity: Arc::clone(identity),
             local: self.inner.local.clone(),
@@ -260,6 +260,11 @@ impl Store {
     /// Whether a login was refused because authentication is not enabled.
     pub(crate) fn auth_is_disabled(&self) -> bool {
         self.inner.login.is_disabled()
+    }
+
+    /// The ID of the cluster, if a response has told it.
+    pub fn known_cluster(&self) -> Option<u64> {
+        self.inner.identity.cluster()
     }
 
     /// The options this store was created with.

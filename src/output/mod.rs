@@ -47,6 +47,12 @@ pub use answers::{
     RangeForm, ReadMemberRow, RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow, SpaceRow,
     StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot,
     VersionRow, WhoCanAnswer, WhoCanRow,
+    ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem,
+    CheckedRule, ChosenContext, ClockRow, CompactAnswer, ConsistencyAnswer, ContextRow, CopyRow, Count, DamageRow,
+    DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow,
+    KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow,
+    MirrorComparison, MirrorRow, NewContextRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot,
+    SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

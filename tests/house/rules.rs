@@ -57,6 +57,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("tonic::transport", &["transport"]),
     ("hyper", &["transport"]),
     ("rustls", &["transport"]),
+    ("hickory_resolver", &["transport::discovery"]),
     ("x509_parser", &["transport"]),
     ("prost_reflect", &["proto"]),
     ("tempfile", &["atomic_file", "commands::edit::file", "commands::list::history", "sync"]),

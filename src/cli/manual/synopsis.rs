@@ -55,6 +55,17 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] --revision",
         ],
     ),
+    (
+        "kvadm config",
+        &[
+            "[OPTIONS]",
+            "list [OPTIONS]",
+            "init [OPTIONS] NAME",
+            "use [OPTIONS] CONTEXT",
+            "use --none",
+            "test [OPTIONS] [CONTEXT]",
+        ],
+    ),
     ("kvadm txn", &["[OPTIONS] FILE", "[OPTIONS] -", "[OPTIONS] --interactive"]),
     (
         "kvadm gc metadata",

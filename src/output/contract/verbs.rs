@@ -113,6 +113,10 @@ pub static VERBS: &[VerbSpec] = &[
     v(&["role", "grant"], &[&access::AUTH_CHANGE], &[]),
     v(&["role", "revoke"], &[&access::AUTH_CHANGE], &[]),
     v(&["config"], &[&cluster::SETTING], &[]),
+    v(&["config", "list"], &[&cluster::CONTEXT], &[]),
+    v(&["config", "init"], &[&cluster::NEW_CONTEXT], &[]),
+    v(&["config", "use"], &[&cluster::CHOSEN_CONTEXT], &[]),
+    v(&["config", "test"], &[&cluster::DIAGNOSIS], &[]),
     v(&["completions"], &[], &[]),
     v(&["version"], &[&cluster::VERSION], &[]),
 ];
