@@ -42,7 +42,9 @@ pub(crate) mod types;
 pub(crate) mod watch;
 
 pub use backoff::Backoff;
+pub use cluster::downgrade::{DowngradeChange, DowngradeState, minor_version, previous_version};
 pub use cluster::hash_kv::HashKvAnswer;
+pub use cluster::maintenance::AlarmKind;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
 pub use cluster::one_member::{MemberLag, OneMember};
 pub use cluster::snapshot::{DIGEST_BYTES, SnapshotStream};

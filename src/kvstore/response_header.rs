@@ -49,6 +49,7 @@ header!(
     StatusResponse,
     MemberListResponse,
     CompactionResponse,
+    DowngradeResponse,
     HashKvResponse
 );
 
