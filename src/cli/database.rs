@@ -54,6 +54,7 @@ fn instead(verb: &str, path: &Path) -> String {
         "status" => "run 'kvadm snapshot verify FILE'",
         "snapshot" if verb == "snapshot verify" => "omit --db; the file is the argument: 'kvadm snapshot verify FILE'",
         "snapshot" => "run 'kvadm snapshot verify FILE' to check the file; a snapshot is taken of a running member",
+        "downgrade" => "'kvadm snapshot verify FILE' prints the versions that the file has",
         "top" => "a file does not change; 'kvadm list --du --history --db FILE' shows its most rewritten keys",
         "watch" => "'kvadm get KEY --db FILE --history' prints the changes of one key in the file",
         "lock" | "lease" => {

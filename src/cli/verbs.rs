@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put,
-    restore, snapshot, status, top, txn, version, watch,
+    allocate, check, compact, completions, config, delete, diff, downgrade, edit, gc, get, lease, list, lock, mirror,
+    put, restore, snapshot, status, top, txn, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -39,6 +39,7 @@ pub enum Command {
     Check(check::Args),
     Compact(compact::Args),
     Snapshot(snapshot::Args),
+    Downgrade(downgrade::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -49,7 +50,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 22] = [
+pub const OPTIONS: [(&str, Augment); 23] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -69,6 +70,7 @@ pub const OPTIONS: [(&str, Augment); 22] = [
     ("check", check::Args::augment_args),
     ("compact", compact::Args::augment_args),
     ("snapshot", snapshot::Args::augment_args),
+    ("downgrade", downgrade::Args::augment_args),
     ("config", config::Args::augment_args),
     ("completions", completions::Args::augment_args),
     ("version", version::Args::augment_args),
@@ -79,7 +81,7 @@ pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
-    ("Maintenance", &["status", "top", "check", "compact", "snapshot"]),
+    ("Maintenance", &["status", "top", "check", "compact", "snapshot", "downgrade"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -119,6 +121,7 @@ impl Command {
             Self::Check(args) => check::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,
             Self::Snapshot(args) => snapshot::run(ctx, &args).await,
+            Self::Downgrade(args) => downgrade::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,
             Self::Completions(args) => completions::run(&ctx.out, &registration(args.shell)),
             Self::Version(args) => version::run(&ctx.out, &args),

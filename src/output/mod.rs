@@ -40,10 +40,11 @@ pub use answer::Report;
 pub use answers::{
     ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem,
     CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis,
-    DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow,
-    LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer,
-    ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
-    StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
+    DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow, DryRunRow, Fact, FactValue, FeatureRow, ForecastAnswer,
+    ForecastRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow,
+    LoadAnswer, MemberRow, MirrorComparison, MirrorRow, ProbesRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow,
+    SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer,
+    VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

@@ -22,7 +22,8 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] [REV]",
             "[OPTIONS] --keep N",
             "[OPTIONS] --every [D]",
-            "[OPTIONS] --defrag [--pause D]",
+            "[OPTIONS] --defrag [--member MEMBER]... [--pause D]",
+            "[OPTIONS] --disarm",
             "[OPTIONS] --reclaim",
         ],
     ),
@@ -30,6 +31,7 @@ const FORMS: &[(&str, &[&str])] = &[
         "kvadm status",
         &[
             "[OPTIONS] [--quorum] [--wait D]",
+            "[OPTIONS] --probes",
             "[OPTIONS] --watch [D]",
             "[OPTIONS] --diagnose",
             "[OPTIONS] --advice",

@@ -5,6 +5,7 @@ mod advice;
 mod check;
 mod compact;
 mod diagnosis;
+mod downgrade;
 mod dry_run;
 mod health;
 mod keys;
@@ -20,6 +21,7 @@ pub use advice::{AdviceAnswer, AdviceRow};
 pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
+pub use downgrade::{DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow};
 pub use dry_run::DryRunRow;
 pub use health::{ConsistencyAnswer, CopyRow, ForecastAnswer, ForecastRow, HashRow, KeyDifferenceRow};
 pub use keys::{
@@ -30,7 +32,7 @@ pub use latency::{LatencyAnswer, LatencyRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};
-pub use status::{MemberRow, StatusAnswer};
+pub use status::{FeatureRow, MemberRow, ProbesRow, StatusAnswer};
 pub use txn::TxnAnswer;
 
 use super::answer::Report;
