@@ -11,9 +11,10 @@ use std::time::Duration;
 use crate::args::{KeyText, parse_duration, parse_ttl, safety_options};
 use crate::child::PreparedChild;
 use crate::commands::lease_scope::seconds;
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::LockMode;
+use crate::kvstore::{KeyRange, LockMode};
 use crate::output::{DryRunRow, bytes};
 
 /// Hold a lock while a command runs or until a signal; or list holders and waiters
@@ -118,6 +119,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         owner: (!args.anonymous)
             .then(|| owner::this_process(args.command.first().map_or_else(Default::default, OsString::as_os_str))),
     };
+    warn_of_bypass(ctx, [KeyRange::prefix(&[request.name.as_slice(), b"/"].concat())]);
     if ctx.safety.dry_run {
         return dry_run(ctx, &request).await;
     }
