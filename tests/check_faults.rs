@@ -230,6 +230,40 @@ fn the_last_results_are_reported_after_a_deadline_or_a_signal() {
     waiting.wait_for_stderr("note: still asking the members", SOON);
     waiting.signal(Signal::SIGTERM);
     waiting.wait().signal(Signal::SIGTERM).out_has("KVADM UNKNOWN - ");
+    // The others say that nothing was judged; a file is not written.
+    std::fs::write(&path, "earlier").unwrap();
+    let args = ["check", "-", "--report", "tap", "--report", &report, "--dial-timeout", "30s"];
+    let mut waiting = Kvadm::new().endpoint(&proxy.endpoint()).args(args).stdin(file(&[ALWAYS])).spawn();
+    waiting.close_stdin();
+    waiting.wait_for_stderr("note: still asking the members", SOON);
+    waiting.signal(Signal::SIGINT);
+    waiting.wait().signal(Signal::SIGINT).out_has("not ok 1").out_has("a signal ended the run").err_has("interrupted");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "earlier");
+}
+
+/// The exit code tells the result, although nobody reads the line.
+#[test]
+fn a_reader_that_has_gone_does_not_change_the_exit_code() {
+    let etcd = shared();
+    for (checks, code) in [(&[ALWAYS][..], 0), (&[NEVER], 2)] {
+        let kvadm = env!("CARGO_BIN_EXE_kvadm");
+        let script = format!(
+            "{{ '{kvadm}' --endpoints {} check - --report nagios; echo $? >&2; }} < \"$0\" | {{ exec 0<&-; sleep 0.2; }}",
+            etcd.endpoint()
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checks.yaml");
+        std::fs::write(&path, file(checks)).unwrap();
+        let run = Command::new("sh")
+            .args(["-c", &script])
+            .arg(&path)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(said.trim(), code.to_string(), "{said}");
+    }
 }
 
 #[test]

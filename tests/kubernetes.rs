@@ -498,9 +498,18 @@ fn a_range_that_overlaps_a_rule_warns_once() {
         (&["restore", "/", "--source", "rev:1"], "/registry/"),
         (&["put", "/registry/y", "{}", "--no-proto"], "/registry/y"),
         (&["delete", "/registry/y", "/z"], "/registry/y"),
+        (&["lock", "/registry/lock"], "/registry/lock/"),
+        (&["allocate", "new", "k", "--base", "/registry/ids", "--node", "n"], "/registry/ids/"),
+        (&["allocate", "release", "k", "--base", "/registry/ids", "--node", "n"], "/registry/ids/"),
+        (&["gc", "locks", "/registry/lock", "--apply"], "/registry/lock"),
     ] {
         warns(&[args, &["--dry-run"]].concat(), what);
     }
+    let lease = registry.run(&["lease", "grant", "--ttl", "60s", "-o", "json"]).ok().json()["lease"].clone();
+    let lease = lease.as_str().unwrap();
+    registry.run(&["put", "/registry/leased", "{}", "--no-proto", "--lease", lease]).ok();
+    warns(&["lease", "revoke", lease, "--dry-run"], "/registry/leased");
+    registry.run(&["lease", "revoke", lease, "--yes"]).ok().err_has(BYPASSED);
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), json!({"then": [{"delete": {"prefix": "/reg"}}]}).to_string()).unwrap();
     warns(&["txn", file.path().to_str().unwrap(), "--dry-run"], "/registry/");

@@ -114,6 +114,32 @@ fn a_member_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn without_a_quorum_the_exit_code_is_that_of_an_unreachable_cluster() {
+    let mut cluster = cluster();
+    heal(&mut cluster);
+    let others: Vec<usize> = (1..3).collect();
+    others.iter().for_each(|at| cluster.members[*at].pause());
+    let args = ["500ms", "--dial-timeout", "500ms"];
+    let run = latency(&cluster.members[0].endpoint(), &args).run();
+    run.code(3).err_has("the cluster has no quorum");
+    let own = &probes(&run)[0];
+    assert_eq!((&own["probe"], &own["state"]), (&json!("serializable-read"), &json!("ok")), "{own}");
+    others.iter().for_each(|at| cluster.members[*at].resume());
+}
+
+#[test]
+fn keys_that_cannot_be_deleted_are_named() {
+    let etcd = Etcd::start();
+    let running = latency(&etcd.endpoint(), &["1s", "--op-timeout", "3s"]).spawn();
+    super::support::eventually("a write", SOON, || etcd.etcdctl_ok(&["get", "--prefix", "kvadm/"]) != "");
+    etcd.pause();
+    let run = running.wait();
+    run.code(6).err_has("warning: cannot delete the keys below kvadm/.latency/").err_has("they expire within 31s");
+    run.err_lacks("within 2s").out_has("after the request, when the measurement ended");
+    etcd.resume();
+}
+
+#[test]
 fn a_signal_prints_what_was_measured_and_deletes_the_key() {
     let etcd = Etcd::start();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {

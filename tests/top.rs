@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::auth::{LIMITED, cheap, login};
 use super::support::screen::shown;
-use super::support::{Etcd, Kvadm, Mode, Proxy, Running, shared, unique_prefix};
+use super::support::{Etcd, Kvadm, Mode, Proxy, Running, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -322,6 +322,20 @@ fn a_frozen_server_is_not_taken_for_a_quiet_one() {
     until(&mut running, "all is well again", |period| period["state"] == "live");
     etcd.etcdctl_ok(&["put", "/a/1", "x"]);
     until_counted(&mut running, 1);
+}
+
+#[test]
+fn a_run_without_any_answer_fails() {
+    let etcd = Etcd::start();
+    let mut running =
+        top(&etcd.endpoint(), &["/a/", "--every", "1s", "--count", "6", "--op-timeout", "500ms", "-o", "json"]).spawn();
+    // The first period begins when the watch is open.
+    eventually("the watch", Duration::from_secs(10), || etcd.received("Watch") > 0);
+    etcd.pause();
+    let last = until(&mut running, "nothing is confirmed", |period| period["state"] != "live");
+    assert!(last["reason"].is_string(), "{last}");
+    running.wait().code(3).err_has("nothing is known of the changes").err_has("kvadm status");
+    etcd.resume();
 }
 
 #[test]

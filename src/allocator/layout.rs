@@ -136,6 +136,11 @@ impl Layout {
         &self.base
     }
 
+    /// All keys below the base.
+    pub fn range(&self) -> KeyRange {
+        KeyRange::prefix(&[self.base.as_slice(), b"/"].concat())
+    }
+
     fn path(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut path = self.base.clone();
         for part in parts {

@@ -57,6 +57,7 @@ fn instead(verb: &str, path: &Path) -> String {
         "member" => {
             "'kvadm snapshot verify FILE' prints the members that the file knows; omit --db to ask or change the cluster"
         }
+        "downgrade" => "'kvadm snapshot verify FILE' prints the versions that the file has",
         "top" => "a file does not change; 'kvadm list --du --history --db FILE' shows its most rewritten keys",
         "watch" => "'kvadm get KEY --db FILE --history' prints the changes of one key in the file",
         "lock" | "lease" => {

@@ -2,6 +2,8 @@
 
 use clap::builder::Resettable;
 
+use super::database::READERS;
+
 /// Options that are rare in every verb.
 const RARE: &[&str] = &["escape", "min", "max", "prefix_mask"];
 
@@ -87,12 +89,22 @@ const RARE_OF: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Hides them from a built grammar's `-h`; `path` is the verb's name.
+/// Whether neither the verb nor a verb of its own reads a database file.
+fn refuses_database(path: &str) -> bool {
+    let is_reader =
+        |reader: &&str| *reader == path || reader.strip_prefix(path).is_some_and(|rest| rest.starts_with(' '));
+    !path.is_empty() && !READERS.iter().any(|reader| is_reader(&reader))
+}
+
+/// Hides them from a built grammar's `-h`, and `--db` from the help of verbs that refuse it; `path` is the verb's name.
 pub fn shorten(command: clap::Command, path: &str) -> clap::Command {
     let of_verb = RARE_OF.iter().find(|(verb, _)| *verb == path).map(|(_, options)| *options);
     let mut command = command.mut_args(|arg| {
         let id = arg.get_id().as_str();
         let rare = RARE.contains(&id) || of_verb.is_some_and(|options| options.contains(&id));
+        if id == "db" && refuses_database(path) {
+            return arg.hide(true);
+        }
         if rare { arg.hide_short_help(true) } else { arg }
     });
     if let Some(examples) = command.get_after_help().filter(|_| of_verb.is_some()).cloned() {
@@ -117,6 +129,16 @@ mod tests {
     fn all(command: &clap::Command) -> Vec<clap::Command> {
         let below = command.get_subcommands().filter(|verb| verb.get_name() != "help").flat_map(all);
         std::iter::once(command.clone()).chain(below).collect()
+    }
+
+    #[test]
+    fn db_is_shown_where_it_is_read() {
+        for (path, shown) in
+            [("get", true), ("gc", true), ("gc ids", true), ("allocate new", false), ("put", false), ("", true)]
+        {
+            let help = verb(path).render_long_help().to_string();
+            assert_eq!(help.contains("--db <FILE>"), shown, "{path}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, auth, check, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, member,
-    mirror, put, restore, role, snapshot, status, top, txn, user, version, watch,
+    allocate, auth, check, compact, completions, config, delete, diff, downgrade, edit, gc, get, lease, list, lock,
+    member, mirror, put, restore, role, snapshot, status, top, txn, user, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -43,6 +43,7 @@ pub enum Command {
     Auth(auth::Args),
     User(user::Args),
     Role(role::Args),
+    Downgrade(downgrade::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -53,7 +54,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 26] = [
+pub const OPTIONS: [(&str, Augment); 27] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -77,6 +78,7 @@ pub const OPTIONS: [(&str, Augment); 26] = [
     ("auth", auth::Args::augment_args),
     ("user", user::Args::augment_args),
     ("role", role::Args::augment_args),
+    ("downgrade", downgrade::Args::augment_args),
     ("config", config::Args::augment_args),
     ("completions", completions::Args::augment_args),
     ("version", version::Args::augment_args),
@@ -89,6 +91,7 @@ pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "member", "top", "check", "compact", "snapshot"]),
     ("Users and roles", &["auth", "user", "role"]),
+    ("Maintenance", &["status", "top", "check", "compact", "snapshot", "downgrade"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -141,6 +144,7 @@ impl Command {
             Self::Auth(args) => auth::run(ctx, &args).await,
             Self::User(args) => user::run(ctx, &args).await,
             Self::Role(args) => role::run(ctx, &args).await,
+            Self::Downgrade(args) => downgrade::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,
             Self::Completions(args) => completions::run(&ctx.out, &registration(args.shell)),
             Self::Version(args) => version::run(&ctx.out, &args),

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod delete;
 pub mod diff;
+pub mod downgrade;
 pub mod edit;
 pub mod gc;
 pub mod get;

@@ -122,6 +122,13 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::LeaseExists => "another lease has this ID; omit --id to get a free one",
         Refusal::LeaseTtl => "etcd accepts TTLs of up to 9000000000 seconds",
         Refusal::Corrupt => "a member's data differs from that of the others; 'kvadm status' shows the CORRUPT alarm",
+        Refusal::DowngradeTarget => {
+            "etcd goes back by one minor version at a time; 'kvadm downgrade status' prints the version that is possible"
+        }
+        Refusal::DowngradeEnabled => {
+            "'kvadm downgrade status' shows the enabled downgrade, and 'kvadm downgrade cancel' ends it"
+        }
+        Refusal::NoDowngrade => "'kvadm downgrade status' shows whether a downgrade is enabled",
         Refusal::Unsupported => {
             "this version of etcd does not support the request; 'kvadm status' shows each member's version"
         }

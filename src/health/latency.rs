@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::histogram::LatencyHistogram;
 use super::scan::{ClusterScan, MemberObservation, format_causes};
-use super::write_probe::{ProbeKey, ProbeLease, WriteProbeError};
+use super::write_probe::{KEY_PREFIX, ProbeKey, ProbeLease, WriteProbeError};
 use crate::duration::{format_duration, from_now};
 use crate::kvstore::{Error, Refusal, Store};
 use crate::transport::{Endpoint, Scheme};
@@ -84,6 +84,8 @@ pub struct LatencyReport {
     pub writes_denied: Option<String>,
     /// The end of the command, if it came before that of the measurement.
     pub ended: Option<Error>,
+    /// The keys that could not be deleted, when they expire, and why they could not be deleted.
+    pub left_behind: Option<String>,
 }
 
 /// Probes all members of a scan at the same time, ten times a second for each kind.
@@ -152,11 +154,18 @@ pub async fn measure_latency(
         }
     }
     let took = started.elapsed();
+    let mut left_behind = None;
     if let Some(lease) = lease {
-        lease.revoke().await;
+        let id = lease.id();
+        if let Err(error) = lease.revoke().await {
+            let ttl = format_duration(Duration::from_secs(lease_ttl(plan.duration).unsigned_abs()));
+            let why = error.one_line();
+            left_behind =
+                Some(format!("cannot delete the keys below {KEY_PREFIX}{id}/; they expire within {ttl}: {why}"));
+        }
     }
     finished.sort_by_key(|(number, _)| *number);
-    let mut report = LatencyReport { series: Vec::new(), took, writes_denied: denied, ended: None };
+    let mut report = LatencyReport { series: Vec::new(), took, writes_denied: denied, ended: None, left_behind };
     for (_, result) in finished {
         report.ended = report.ended.or(result.ended);
         report.writes_denied = report.writes_denied.or(result.denied);
@@ -180,11 +189,15 @@ pub async fn measure_latency(
 
 /// The lease of the written keys, or why there is none.
 async fn lease_for(store: &Store, duration: Duration) -> (Option<ProbeLease>, Option<Error>) {
-    let ttl = i64::try_from(duration.saturating_add(LEASE_RESERVE).as_secs()).unwrap_or(i64::MAX);
-    match ProbeLease::grant(store, ttl).await {
+    match ProbeLease::grant(store, lease_ttl(duration)).await {
         Ok(lease) => (Some(lease), None),
         Err(error) => (None, Some(error)),
     }
+}
+
+/// The TTL of the lease, in seconds.
+fn lease_ttl(duration: Duration) -> i64 {
+    i64::try_from(duration.saturating_add(LEASE_RESERVE).as_secs()).unwrap_or(i64::MAX)
 }
 
 /// etcd's refusal, if the user may not write.
@@ -274,7 +287,7 @@ impl ProbeLoop {
                 Ok(probed) => probed,
                 Err(_) => {
                     let waited = format_duration(Duration::from_secs(started.elapsed().as_secs()));
-                    result.fail(format!("no answer within {waited}"));
+                    result.fail(format!("no answer {waited} after the request, when the measurement ended"));
                     return result;
                 }
             };

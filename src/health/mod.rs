@@ -11,7 +11,10 @@ pub(crate) mod differences;
 pub(crate) mod error;
 pub mod forecast;
 pub(crate) mod histogram;
+pub(crate) mod http_checks;
 pub(crate) mod latency;
+pub(crate) mod observation;
+pub(crate) mod probes;
 pub(crate) mod quorum;
 pub(crate) mod scan;
 pub(crate) mod versions;
@@ -23,7 +26,9 @@ pub use consistency::{ConsistencyReport, ConsistencyVerdict, MemberHash, check_c
 pub use differences::{KeyCopy, KeyDifference};
 pub use error::ScanError;
 pub use histogram::LatencyHistogram;
+pub use http_checks::probe_members;
 pub use latency::{LatencyPlan, LatencyReport, ProbeKind, ProbeSeries, measure_latency};
+pub use probes::{FeatureGate, HealthCheck, MemberProbes};
 pub use quorum::QuorumProof;
 pub use scan::{
     ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster, scan_cluster_again,

@@ -9,7 +9,7 @@ use crate::escaped::escape;
 use crate::kvstore::{Compare, Error, LeaseId, LeaseMode, Op, Retry, Revision, Store, Txn, Write};
 
 /// Prefix of the keys; the lease ID that follows makes each key unique.
-const KEY_PREFIX: &str = "kvadm/.latency/";
+pub(super) const KEY_PREFIX: &str = "kvadm/.latency/";
 /// TTL of the lease of [`write_probe`], in seconds; the key expires soon if kvadm is killed before the clean-up.
 const LEASE_TTL_SECONDS: i64 = 10;
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,7 +40,8 @@ pub async fn write_probe(store: &Store, key: Option<&[u8]>) -> Result<Duration, 
     }
     .write()
     .await;
-    lease.revoke().await;
+    // The lease ends by itself if etcd cannot be reached.
+    let _ = lease.revoke().await;
     measured
 }
 
@@ -79,9 +80,16 @@ impl ProbeLease {
     }
 
     /// Revokes the lease, which deletes the keys; also after a signal.
-    pub(super) async fn revoke(self) {
-        // The lease ends by itself if etcd cannot be reached.
-        let _ = self.store.for_cleanup(CLEANUP_TIMEOUT).revoke_own(self.id).await;
+    ///
+    /// # Errors
+    /// The lease may still exist; it expires by itself.
+    pub(super) async fn revoke(self) -> Result<(), Error> {
+        self.store.for_cleanup(CLEANUP_TIMEOUT).revoke_own(self.id).await.map(|_| ())
+    }
+
+    /// The lease.
+    pub(super) fn id(&self) -> LeaseId {
+        self.id
     }
 }
 

@@ -143,7 +143,7 @@ pub enum Error {
         what: String,
     },
     /// A signal ended the command.
-    #[error("interrupted during '{op}'")]
+    #[error("interrupted{}", if *unknown { format!(" during '{op}'") } else { String::new() })]
     Interrupted {
         /// The operation.
         op: &'static str,

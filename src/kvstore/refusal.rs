@@ -75,6 +75,12 @@ pub enum Refusal {
     NoRoot,
     /// etcd does not take `root` away while authentication is enabled.
     RootProtected,
+    /// The cluster cannot be downgraded to this version.
+    DowngradeTarget,
+    /// A downgrade is enabled already.
+    DowngradeEnabled,
+    /// There is no downgrade to cancel.
+    NoDowngrade,
     /// This version of etcd does not support the request.
     Unsupported,
     /// Any other reason; see the message.
@@ -128,10 +134,10 @@ const REFUSALS: &[(&str, Refusal)] = &[
     ("role is not granted to the user", Refusal::RoleNotGranted),
     ("permission is not granted to the role", Refusal::PermissionNotGranted),
     ("invalid auth management", Refusal::RootProtected),
-    ("wrong downgrade target version format", Refusal::Other),
-    ("invalid downgrade target version", Refusal::Other),
-    ("cluster has a downgrade job in progress", Refusal::Other),
-    ("no inflight downgrade job", Refusal::Other),
+    ("wrong downgrade target version format", Refusal::DowngradeTarget),
+    ("invalid downgrade target version", Refusal::DowngradeTarget),
+    ("cluster has a downgrade job in progress", Refusal::DowngradeEnabled),
+    ("no inflight downgrade job", Refusal::NoDowngrade),
 ];
 
 /// The errors of etcd's `server/auth/store.go`, which the Maintenance service and some versions pass on as they are.

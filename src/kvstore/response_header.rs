@@ -53,6 +53,7 @@ header!(
     MemberUpdateResponse,
     MemberPromoteResponse,
     CompactionResponse,
+    DowngradeResponse,
     HashKvResponse
 );
 

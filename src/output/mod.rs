@@ -40,19 +40,14 @@ pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow,
 pub use answer::Report;
 pub use answers::{
     AccessSummary, ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, AuthChangeRow,
-    AuthStatusAnswer, CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule, ClockRow, ClusterMemberRow, CompactAnswer,
-    ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer,
-    ForecastRow, GrantedRoleRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow,
-    LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MembershipRow, MirrorComparison, MirrorRow, PermissionRow, PutAnswer,
-    RangeForm, ReadMemberRow, RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow, SpaceRow,
-    StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot,
+    AuthStatusAnswer, CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule, ChosenContext, ClockRow, ClusterMemberRow,
+    CompactAnswer, ConsistencyAnswer, ContextRow, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis, DowngradeAnswer,
+    DowngradeChangeRow, DowngradeMemberRow, DryRunRow, Fact, FactValue, FeatureRow, ForecastAnswer, ForecastRow,
+    GrantedRoleRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow,
+    LoadAnswer, MemberRow, MembershipRow, MirrorComparison, MirrorRow, NewContextRow, PermissionRow, ProbesRow,
+    PutAnswer, RangeForm, ReadMemberRow, RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow,
+    SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot,
     VersionRow, WhoCanAnswer, WhoCanRow,
-    ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem,
-    CheckedRule, ChosenContext, ClockRow, CompactAnswer, ConsistencyAnswer, ContextRow, CopyRow, Count, DamageRow,
-    DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow,
-    KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow,
-    MirrorComparison, MirrorRow, NewContextRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot,
-    SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

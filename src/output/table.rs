@@ -31,7 +31,7 @@ const SHARED_SHOWN: usize = 4;
 const PREFERRED_WIDTH: usize = 24;
 
 /// Titles of texts that are never truncated: addresses, keywords and branches of a tree, half of which is of no use.
-const WHOLE: &[&str] = &["ENDPOINT", "EVENT", "FINDING", "PROBLEM", "STATE", "TREE"];
+const WHOLE: &[&str] = &["ENDPOINT", "EVENT", "FINDING", "PROBE", "PROBLEM", "STATE", "TREE"];
 /// Titles of texts that identify the row, and differ at their ends: they are truncated in the middle, and last.
 const NAMES: &[&str] = &["KEY", "NAME"];
 

@@ -10,6 +10,7 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::transport::connection_cause;
+use crate::transport::dial::http_get::HttpAnswer;
 use crate::transport::dial::trace::DialTrace;
 use crate::transport::dial::{DialError, Dialer, Dialled, Established};
 use crate::transport::failure::{EndpointFailure, TransportFailure};
@@ -113,6 +114,14 @@ impl FailoverChannel {
             return Err(self.handshake_failed(&connection, failure));
         }
         Ok(())
+    }
+
+    /// Sends one HTTP request to the first endpoint, on a connection of its own.
+    ///
+    /// # Errors
+    /// Why there is no answer, or an answer that is not HTTP or exceeds `limit_bytes`.
+    pub(crate) async fn http_get(&self, path: &str, limit_bytes: usize) -> Result<HttpAnswer, TransportFailure> {
+        self.shared.dialer.http_get(path, limit_bytes).await
     }
 
     /// Dials the first endpoint and records the phases in the trace.

@@ -26,8 +26,8 @@ pub mod time_limit;
 pub mod truth;
 
 pub use certs::Certs;
-pub use cluster::{Cluster, Newcomer};
 pub use cluster::Cluster;
+pub use cluster::{Cluster, Newcomer};
 pub use dns::{Dns, DnsAnswer, Srv};
 pub use etcd::{Etcd, Options, shared, unique_prefix};
 pub use fake_server::{Asked, FakeServer, Reply};

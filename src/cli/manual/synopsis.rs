@@ -39,7 +39,8 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] [REV]",
             "[OPTIONS] --keep N",
             "[OPTIONS] --every [D]",
-            "[OPTIONS] --defrag [--pause D]",
+            "[OPTIONS] --defrag [--member MEMBER]... [--pause D]",
+            "[OPTIONS] --disarm",
             "[OPTIONS] --reclaim",
         ],
     ),
@@ -47,6 +48,7 @@ const FORMS: &[(&str, &[&str])] = &[
         "kvadm status",
         &[
             "[OPTIONS] [--quorum] [--wait D]",
+            "[OPTIONS] --probes",
             "[OPTIONS] --watch [D]",
             "[OPTIONS] --diagnose",
             "[OPTIONS] --advice",

@@ -9,6 +9,7 @@ use crate::allocator::{
     Id, IdRange, Layout, Problem, ProblemKind, RepairOutcome, Severity, problems, restore_master, scan, stray_keys,
 };
 use crate::args::{parse_duration, safety_options};
+use crate::commands::proto::warn_of_bypass;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -68,6 +69,9 @@ pub struct Args {
 /// The user declined, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range(ctx).await? };
+    if args.repair {
+        warn_of_bypass(ctx, [check.layout.range()]);
+    }
     let mut found = check.scan_problems().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();

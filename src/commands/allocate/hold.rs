@@ -14,6 +14,7 @@ use crate::allocator::{
 use crate::args::{KeyText, parse_duration, parse_ttl, safety_options};
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::lease_scope::{LeaseScope, seconds};
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
@@ -89,6 +90,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         existing_only: false,
         guard: args.if_locked.guard(ctx).await?,
     };
+    warn_of_bypass(ctx, [options.layout.range()]);
     if ctx.safety.dry_run {
         return super::new::dry_run(ctx, &options, &[key]).await;
     }

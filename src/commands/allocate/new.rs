@@ -12,6 +12,7 @@ use crate::allocator::{
 };
 use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::commands::conditions::IfLockedArgs;
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, DryRunRow, Out, Progress, Sink, bytes};
@@ -78,6 +79,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         existing_only: false,
         guard: args.if_locked.guard(ctx).await?,
     };
+    warn_of_bypass(ctx, [options.layout.range()]);
     let keys = args.key_args.keys(ctx).await?;
     refuse_reserved(&keys)?;
     if ctx.safety.dry_run {

@@ -7,6 +7,7 @@ use super::scope::{BaseArgs, NodeArgs};
 use crate::allocator::{BATCH, Id, NodeReferences};
 use crate::args::safety_options;
 use crate::commands::conditions::IfLockedArgs;
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{DryRunRow, ReleasedRow, bytes};
@@ -38,6 +39,7 @@ pub struct Args {
 /// etcd is unreachable or rejects a request; references released before are printed.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
+    warn_of_bypass(ctx, [layout.range()]);
     let guard = args.if_locked.guard(ctx).await?;
     let keys = args.key_args.keys(ctx).await?;
     let references = NodeReferences::new(ctx.store(), &layout, &node, guard.as_ref());

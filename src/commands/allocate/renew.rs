@@ -9,6 +9,7 @@ use super::new;
 use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetime};
 use crate::args::{parse_duration, parse_ttl, safety_options};
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{DryRunRow, RenewedRow, bytes};
@@ -50,6 +51,7 @@ pub struct Args {
 /// A reference cannot be recreated, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
+    warn_of_bypass(ctx, [layout.range()]);
     let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
         if !ctx.out.is_data() {

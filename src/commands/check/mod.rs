@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction};
 
 use files::{FileSources, load_schemas, read_check_file};
-use reports::{ReportTarget, answer_of, exit_of, parse_report, render_report, stdout_report, write_files};
+use reports::{ReportTarget, answer_of, exit_of, parse_report, render_report, stdout_report, unjudged, write_files};
 use rounds::{EndedRounds, evaluate};
 
 use crate::args::parse_duration;
@@ -198,7 +198,17 @@ async fn run_checks(
         notify,
         stage: Stage::default(),
     };
-    let EndedRounds { report, interrupted } = evaluate(ctx, &evaluation, &file, args.wait).await?;
+    let EndedRounds { report, interrupted } = match evaluate(ctx, &evaluation, &file, args.wait).await {
+        // An empty report would look like one without checks. Files keep their earlier report.
+        Err(failure) if failure.exit == Exit::Interrupted => {
+            if let Some(target) = on_stdout.filter(|target| target.format != Some(ReportFormat::Nagios)) {
+                ctx.out.bytes(&render_report(&unjudged(&file), target.format))?;
+                ctx.out.flush()?;
+            }
+            return Err(failure);
+        }
+        ended => ended?,
+    };
     // Files first: a Nagios plugin says in its only line whether one of them is missing.
     let unwritten = write_files(ctx, &report, &args.report).await;
     // A signal may end the wait for the reader of a FIFO.
@@ -207,13 +217,17 @@ async fn run_checks(
     if interrupted.is_some() && on_stdout.is_none() {
         ctx.out.note("interrupted: these are the results of the last evaluation");
     }
-    match on_stdout {
+    let shown = match on_stdout {
         Some(ReportTarget { format: Some(ReportFormat::Nagios), .. }) if interrupted.is_some() => {
             let line = nagios_without_result(&format!("interrupted; the last results: {}", summary_text(&report)));
-            ctx.out.bytes(line.as_bytes())?;
-            ctx.out.flush()?;
+            ctx.out.bytes(line.as_bytes()).and_then(|()| ctx.out.flush()).map_err(Failure::from)
         }
-        on_stdout => show(ctx, &report, on_stdout, unwritten.as_deref())?,
+        on_stdout => show(ctx, &report, on_stdout, unwritten.as_deref()),
+    };
+    match shown {
+        // A reader that has gone does not change what the checks have found.
+        Err(failure) if failure.is_broken_pipe() => {}
+        shown => shown?,
     }
     let as_nagios = on_stdout.is_some_and(|target| target.format == Some(ReportFormat::Nagios));
     Ok(match (interrupted, exit_of(&report, as_nagios), unwritten) {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use crate::atomic_file::{self, Destination};
 use crate::check::report::{ReportFormat, nagios_exit_code, render};
-use crate::check::{CheckOutcome, CheckReport, CheckState, MeasureUnit, RuleOutcome, RuleState};
+use crate::check::{
+    CheckFile, CheckItem, CheckOutcome, CheckReport, CheckState, MeasureUnit, NamedRule, RuleOutcome, RuleState,
+};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{CheckAnswer, CheckedItem, CheckedRule, json};
+use crate::time::Time;
 
 /// A report as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +116,29 @@ async fn write_file(ctx: &Context, file: &Path, contents: Vec<u8>) -> Result<(),
         }
     };
     written.map_err(|failure| failure.one_line())?.map_err(|error| error.to_string())
+}
+
+/// The report of a run that a signal has ended before any check was judged.
+pub fn unjudged(file: &CheckFile) -> CheckReport {
+    let rule = |rule: &NamedRule| {
+        let why = "a signal ended the run before the rule was judged".to_owned();
+        let state = RuleState::Error { why, exit_code: Exit::Unreachable.code() };
+        RuleOutcome { rule: rule.info.name, state, measure: None }
+    };
+    let check = |check: &CheckItem| CheckOutcome {
+        name: check.name.clone(),
+        line: check.line,
+        took: Duration::ZERO,
+        rules: check.rules.iter().map(rule).collect(),
+    };
+    CheckReport {
+        file: file.name.clone(),
+        time: Time::now(),
+        took: Duration::ZERO,
+        cluster: None,
+        revision: None,
+        checks: file.checks.iter().map(check).collect(),
+    }
 }
 
 /// The record of a report.

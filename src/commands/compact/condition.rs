@@ -8,6 +8,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::kvstore::MemberStatus;
+use crate::plural::counted;
 use crate::size::parse_size;
 
 /// A condition on a member's database: it holds if all terms of one group hold.
@@ -59,10 +60,10 @@ impl DefragCondition {
             Some(percent) => format!("{percent:.0} % in use"),
             None => "the file is empty".to_owned(),
         }];
-        figures.push(format!("{} bytes free", free_bytes(status)));
+        figures.push(format!("{} free", counted(free_bytes(status), "byte")));
         let terms = || self.groups.iter().flatten();
         if terms().any(|term| matches!(term, DefragTerm::SizeAbove(_))) {
-            figures.push(format!("{} bytes in all", status.db_size));
+            figures.push(format!("{} in all", counted(status.db_size, "byte")));
         }
         if terms().any(|term| matches!(term, DefragTerm::QuotaAbove(_))) {
             figures.push(match status.quota.and_then(|quota| percent(status.db_size, quota)) {
@@ -216,6 +217,8 @@ mod tests {
             learner: false,
             revision: 1,
             errors: Vec::new(),
+            storage_version: None,
+            downgrade: None,
             latency: Duration::ZERO,
         }
     }
@@ -254,7 +257,7 @@ mod tests {
         assert_eq!(figures("in-use-below=1%", None), "40 % in use, 600 bytes free");
         assert_eq!(
             figures("size-above=1 or quota-above=1%", Some(2000)),
-            "40 % in use, 600 bytes free, 1000 bytes in all, 50 % of the quota"
+            "40 % in use, 600 bytes free, 1,000 bytes in all, 50 % of the quota"
         );
         assert!(figures("quota-above=1%", None).contains("quota unknown"));
     }

@@ -31,10 +31,14 @@ pub struct DefragOptions {
     pub condition: Option<DefragCondition>,
     /// The time between two members.
     pub pause: Option<Duration>,
+    /// The members of the command line: IDs, names or URLs; empty for all.
+    pub named: Vec<String>,
 }
 
 impl DefragOptions {
     /// Why the member is not worth a defragmentation; `None` if it is.
+    ///
+    /// Members that --member does not name are not asked about.
     pub fn reason_to_skip(&self, status: &MemberStatus) -> Option<String> {
         let condition = self.condition.as_ref()?;
         let judgement = condition.judge(status);
@@ -54,7 +58,7 @@ pub async fn defragment_members(
     options: &DefragOptions,
 ) -> Result<(), Failure> {
     ctx.signals.hold();
-    let mut pending = ledger.ids();
+    let mut pending = ledger.left();
     let progress = ctx.out.progress("defragmenting", Some(pending.len() as u64));
     let mut run = DefragRun { ctx, consent, options, progress, healthy: None };
     if options.force {

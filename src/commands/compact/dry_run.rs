@@ -1,6 +1,7 @@
 //! `compact --dry-run`: prints the steps.
 
 use super::defrag::DefragOptions;
+use super::disarm;
 use super::job::{CompactJob, CompactResult};
 use super::ledger::MemberLedger;
 use super::plan::{self, Headroom, answering, leader, next_member};
@@ -18,6 +19,7 @@ impl CompactJob {
         done: &mut CompactResult,
         ledger: &MemberLedger,
         scan: Option<&ClusterScan>,
+        selected: &[u64],
     ) -> Result<Exit, Failure> {
         let mut already = false;
         if let Some(revision) = target {
@@ -26,7 +28,7 @@ impl CompactJob {
             ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{suffix}"));
         }
         let order = match (&self.defrag, scan) {
-            (Some(options), Some(scan)) => defrag_order(ctx, scan, options),
+            (Some(options), Some(scan)) => defrag_order(ctx, scan, options, selected),
             _ => Vec::new(),
         };
         if !order.is_empty() {
@@ -52,6 +54,14 @@ impl CompactJob {
 
     async fn dry_run_disarm(&self, ctx: &Context, scan: &ClusterScan, done: &mut CompactResult) -> Result<(), Failure> {
         let raised = ctx.store().alarms().await?;
+        if self.clears_corrupt {
+            let found = disarm::judge_corrupt(ctx, &raised).await?;
+            for id in found.clear {
+                ctx.out.note(&format!("dry run: the CORRUPT alarm of member {id:x} would be cleared"));
+                done.disarmed.push(format!("{id:x}"));
+            }
+            done.complaints.extend(found.remaining);
+        }
         let found = plan::alarms(&raised, scan);
         let ids: Vec<u64> = if self.defrag.is_some() {
             raised.iter().filter(|alarm| alarm.kind == plan::NOSPACE).map(|alarm| alarm.member).collect()
@@ -70,8 +80,8 @@ impl CompactJob {
     }
 }
 
-fn defrag_order(ctx: &Context, scan: &ClusterScan, options: &DefragOptions) -> Vec<String> {
-    let mut left: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
+fn defrag_order(ctx: &Context, scan: &ClusterScan, options: &DefragOptions, selected: &[u64]) -> Vec<String> {
+    let mut left = selected.to_vec();
     let mut order = Vec::new();
     while let Some(id) = next_member(&left, leader(scan)) {
         left.retain(|other| *other != id);

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::defrag::{self, DefragOptions};
-use super::disarm;
+use super::disarm::{self, DisarmOutcome};
 use super::ledger::{DefragOutcome, MemberLedger};
-use super::plan::{CompactTarget, answering, problems};
+use super::plan::{CORRUPT, CompactTarget, NOSPACE, answering, named_members, problems, raised};
 use super::step::{current_revision, note_outcome, with_progress};
 use crate::consent::Consent;
 use crate::context::Context;
@@ -13,7 +13,7 @@ use crate::error::{Exit, Failure};
 use crate::health::{ClusterScan, DEFRAG_CRASH, QuorumEvidence, defrag_problems, fixed_release, scan_cluster};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 
 /// The pause between two reads of the bytes in use.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -28,6 +28,8 @@ pub struct CompactJob {
     pub physical: bool,
     pub defrag: Option<DefragOptions>,
     pub disarm: bool,
+    /// Whether disarming includes CORRUPT alarms.
+    pub clears_corrupt: bool,
 }
 
 #[derive(Default)]
@@ -61,11 +63,17 @@ impl CompactJob {
         }
         let defrag = self.defrag.is_some() && !ctx.safety.dry_run;
         let mut ledger = scan.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::new(it, defrag));
+        let selected = self.selected(scan.as_ref())?;
+        if self.defrag.as_ref().is_some_and(|options| !options.named.is_empty()) {
+            ledger.select(&selected);
+        }
         if ctx.safety.dry_run {
-            return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
+            return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref(), &selected).await;
         }
         if let (Some(options), Some(scan), None, false) = (&self.defrag, &scan, target, self.disarm)
-            && answering(scan).all(|(_, status)| options.reason_to_skip(status).is_some())
+            && answering(scan)
+                .filter(|(_, status)| selected.contains(&status.id))
+                .all(|(_, status)| options.reason_to_skip(status).is_some())
         {
             return skip_all(ctx, scan, options, &mut ledger, &done);
         }
@@ -73,7 +81,8 @@ impl CompactJob {
         if !self.only_compacts() {
             let members = ledger.endpoints();
             ctx.out.note(&format!("Found {}: {}", counted(members.len(), "member"), members.join(", ")));
-            consent = Some(ctx.consent(&self.question(target, members.len()))?);
+            let count = if self.defrag.is_some() { selected.len() } else { members.len() };
+            consent = Some(ctx.consent(&self.question(target, count, scan.as_ref()))?);
         }
         if let Some(revision) = target {
             let compaction = with_progress(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
@@ -111,7 +120,14 @@ impl CompactJob {
         }
     }
 
-    fn question(&self, target: Option<Revision>, members: usize) -> String {
+    /// The members that are to be defragmented.
+    fn selected(&self, scan: Option<&ClusterScan>) -> Result<Vec<u64>, Failure> {
+        let Some(scan) = scan else { return Ok(Vec::new()) };
+        let named = self.defrag.as_ref().map_or(&[][..], |options| options.named.as_slice());
+        named_members(named, scan).map_err(|why| Failure::usage(format!("--member: {why}")))
+    }
+
+    fn question(&self, target: Option<Revision>, members: usize, scan: Option<&ClusterScan>) -> String {
         let mut steps = Vec::new();
         steps.extend(target.map(|revision| format!("compact at revision {revision}")));
         if self.defrag.is_some() {
@@ -123,7 +139,13 @@ impl CompactJob {
             steps.push(format!("defragment {}{order}{which}", counted(members, "member")));
         }
         if self.disarm {
-            steps.push("clear NOSPACE alarms".to_owned());
+            let corrupt = self.clears_corrupt && scan.is_some_and(|scan| raised(scan, CORRUPT));
+            if corrupt {
+                steps.push("compare the data of all members, clear CORRUPT alarms if it is equal".to_owned());
+            }
+            if !corrupt || scan.is_some_and(|scan| raised(scan, NOSPACE)) {
+                steps.push("clear NOSPACE alarms".to_owned());
+            }
         }
         let mut question = steps.join(", ");
         question[..1].make_ascii_uppercase();
@@ -150,10 +172,13 @@ impl CompactJob {
         }
         if self.disarm {
             let now = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
-            let disarmed = with_progress(ctx, "disarming", disarm::run(ctx, consent, &now)).await?;
+            let mut disarmed = DisarmOutcome::default();
+            let run = disarm::run(ctx, consent, &now, self.clears_corrupt, &mut disarmed);
+            let ended = with_progress(ctx, "disarming", run).await;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
-            if !done.disarmed.is_empty() && disarmed.remaining.is_empty() {
-                ctx.out.note("NOSPACE is cleared; the store accepts writes again");
+            ended?;
+            if !disarmed.cleared.is_empty() && disarmed.remaining.is_empty() {
+                ctx.out.note(&format!("{} is cleared; the store accepts writes again", disarmed.kinds.join(" and ")));
                 warn_nearly_full(ctx, &now);
             }
             done.complaints.extend(disarmed.remaining);
@@ -256,7 +281,7 @@ fn skip_all(
     done: &CompactResult,
 ) -> Result<Exit, Failure> {
     for (_, status) in answering(scan) {
-        if let Some(entry) = ledger.entry(status.id) {
+        if let Some(entry) = ledger.entry(status.id).filter(|entry| entry.reason.is_none()) {
             entry.defrag = Some(DefragOutcome::Skipped);
             entry.reason = options.reason_to_skip(status);
             let reason = entry.reason.as_deref().unwrap_or_default();
@@ -274,7 +299,11 @@ fn warn_nearly_full(ctx: &Context, scan: &ClusterScan) {
     for (member, status) in answering(scan) {
         if let Some(quota) = status.quota.filter(|quota| status.db_size > quota / 10 * 9) {
             let (endpoint, size) = (&member.endpoint, status.db_size);
-            ctx.out.warn(&format!("{endpoint}: the database has {size} of {quota} bytes; it will soon be full again"));
+            ctx.out.warn(&format!(
+                "{endpoint}: the database has {} of {} bytes; it will soon be full again",
+                grouped(size),
+                grouped(quota)
+            ));
         }
     }
 }

@@ -12,7 +12,8 @@ pub enum DefragOutcome {
     Failed,
     Unknown,
     Left,
-    /// The condition does not hold, or the member is a learner, and its version does not defragment learners.
+    /// The condition does not hold, --member does not name the member, or it is a learner, and its version does not defragment
+    /// learners.
     Skipped,
 }
 
@@ -96,6 +97,23 @@ impl MemberLedger {
 
     pub fn ids(&self) -> Vec<u64> {
         self.entries.iter().filter_map(|entry| Some(entry.before.as_ref()?.id)).collect()
+    }
+
+    /// The members that are to be defragmented.
+    pub fn left(&self) -> Vec<u64> {
+        let left = self.entries.iter().filter(|entry| entry.defrag == Some(DefragOutcome::Left));
+        left.filter_map(|entry| Some(entry.before.as_ref()?.id)).collect()
+    }
+
+    /// Marks the other members as skipped.
+    pub fn select(&mut self, ids: &[u64]) {
+        for entry in &mut self.entries {
+            let is_selected = entry.before.as_ref().is_some_and(|status| ids.contains(&status.id));
+            if !is_selected && entry.defrag.is_some() {
+                entry.defrag = Some(DefragOutcome::Skipped);
+                entry.reason = Some("--member does not name it".to_owned());
+            }
+        }
     }
 
     pub fn endpoints(&self) -> Vec<&str> {

@@ -1,4 +1,4 @@
-//! `kvadm compact`: compact, defragment, and clear NOSPACE alarms.
+//! `kvadm compact`: compact, defragment, and clear alarms.
 
 mod condition;
 mod defrag;
@@ -45,8 +45,8 @@ use plan::CompactTarget;
 /// Exit codes:
 ///   0  done, or already compacted at REV
 ///   4  REV is in the future
-///   5  the cluster is not healthy or its version has a defect (see --force), or the
-///      prompt was declined
+///   5  the cluster is not healthy or its version has a defect (see --force), the
+///      cause of an alarm is not gone, or the prompt was declined
 ///   6  only some of the steps or members are done
 ///   7  a reply was lost, and the result is unknown
 #[derive(clap::Args, Debug)]
@@ -57,6 +57,7 @@ Examples:
   kvadm compact --keep 10000
   kvadm compact --every 5m -o json
   kvadm compact --defrag --if 'in-use-below=50% or free-above=200MiB' --pause 30s --yes
+  kvadm compact --defrag --member etcd-1
   kvadm compact --reclaim --dry-run
   kvadm compact --reclaim --yes",
     args = safety_options()
@@ -88,12 +89,20 @@ pub struct Args {
     /// reported as skipped, with their figures. Exit code 0 if no member qualifies.
     #[arg(long = "if", value_name = "COND", requires = "defrag")]
     condition: Option<DefragCondition>,
+    /// With --defrag: only this member (hex ID, name or URL); repeatable
+    ///
+    /// All members must be healthy all the same, and the leader comes last. The other members are reported as skipped.
+    #[arg(long = "member", value_name = "MEMBER", conflicts_with = "every")]
+    members: Vec<String>,
     /// With --defrag: wait D between two members
     ///
     /// Ctrl-C ends the waiting at once; a running defragmentation ends first.
     #[arg(long, value_name = "D", value_parser = parse_duration, requires = "defrag")]
     pause: Option<Duration>,
-    /// Clear NOSPACE alarms of members that have space again
+    /// Clear alarms whose cause is gone: NOSPACE, CORRUPT
+    ///
+    /// NOSPACE of members that have space again. CORRUPT only if the data of all members, compared right before, has the same hash
+    /// at one revision; if it has not, 'kvadm status --consistency' shows the keys that differ. --reclaim clears NOSPACE only.
     #[arg(long)]
     disarm: bool,
     /// Fix "database space exceeded": compact, defragment and disarm
@@ -122,10 +131,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         (None, None) => None,
     };
     let defrag = args.defrag || args.reclaim;
-    for (given, name) in [(args.move_leader, "--move-leader"), (args.force, "--force")] {
+    let named = !args.members.is_empty();
+    for (given, name) in [(args.move_leader, "--move-leader"), (args.force, "--force"), (named, "--member")] {
         if given && !defrag {
-            return Err(Failure::usage(format!("{name} requires --defrag or --reclaim"))
-                .hint(format!("try 'kvadm compact --reclaim {name}'")));
+            return Err(Failure::usage(format!("{name} requires --defrag or --reclaim")).hint(match named {
+                true => "try 'kvadm compact --defrag --member MEMBER'".to_owned(),
+                false => format!("try 'kvadm compact --reclaim {name}'"),
+            }));
         }
     }
     if args.reclaim && !args.physical {
@@ -156,8 +168,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             move_leader: args.move_leader,
             condition: args.condition.clone(),
             pause: args.pause,
+            named: args.members.clone(),
         }),
         disarm: args.disarm || args.reclaim,
+        clears_corrupt: args.disarm,
     };
     job.run(ctx).await
 }

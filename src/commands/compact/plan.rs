@@ -1,11 +1,14 @@
 //! Plans the steps and their preconditions. No I/O.
 
 use crate::health::{ClusterScan, MemberObservation};
-use crate::kvstore::{Alarm, MemberStatus, Revision};
+use crate::kvstore::{Alarm, MemberStatus, Revision, parse_hex};
+use crate::plural::grouped;
+use crate::transport::Endpoint;
 
 /// A member with a larger lag in raft entries is not caught up. etcd refuses requests at a lag of 5000.
 const MAX_RAFT_LAG: u64 = 1000;
 pub const NOSPACE: &str = "NOSPACE";
+pub const CORRUPT: &str = "CORRUPT";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactTarget {
@@ -37,30 +40,31 @@ pub enum Headroom {
 pub fn headroom(status: &MemberStatus) -> Headroom {
     let Some(quota) = status.quota else { return Headroom::Unknown };
     let (size, in_use) = (status.db_size, status.db_in_use);
+    let (shown_size, shown_in_use, shown_quota) = (grouped(size), grouped(in_use), grouped(quota));
     if size < quota {
         Headroom::Yes
     } else if in_use < quota {
         Headroom::No(format!(
-            "the database has {size} of {quota} bytes, of which {in_use} are in use: defragment it first (--defrag)"
+            "the database has {shown_size} of {shown_quota} bytes, of which {shown_in_use} are in use: defragment it first (--defrag)"
         ))
     } else {
         Headroom::No(format!(
-            "{in_use} of {quota} bytes are in use: delete keys, then 'kvadm compact --reclaim', or start etcd with a \
+            "{shown_in_use} of {shown_quota} bytes are in use: delete keys, then 'kvadm compact --reclaim', or start etcd with a \
              larger quota"
         ))
     }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct NospaceAlarms {
+pub struct ClearableAlarms {
     pub clear: Vec<u64>,
     /// Why the others remain, one line each.
     pub remaining: Vec<String>,
 }
 
 /// Judges each alarm by its member's space. The alarm of a removed member can be cleared.
-pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> NospaceAlarms {
-    let mut found = NospaceAlarms::default();
+pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> ClearableAlarms {
+    let mut found = ClearableAlarms::default();
     for alarm in raised.iter().filter(|alarm| alarm.kind == NOSPACE) {
         let known = scan.members.iter().find_map(|member| {
             let status = member.status.as_ref().ok()?;
@@ -80,6 +84,51 @@ pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> NospaceAlarms {
         }
     }
     found
+}
+
+/// The IDs of the members that the command line names, by a hex ID, a name or a URL; all if it names none.
+///
+/// # Errors
+/// A text that names no member, or several.
+pub fn named_members(named: &[String], scan: &ClusterScan) -> Result<Vec<u64>, String> {
+    if named.is_empty() {
+        return Ok(answering(scan).map(|(_, status)| status.id).collect());
+    }
+    let mut ids = Vec::new();
+    for text in named {
+        let names = |member: &MemberObservation, id: Option<u64>| {
+            let endpoint = Endpoint::parse(text, member.endpoint.starts_with("https://"));
+            member.name == *text
+                || id.is_some_and(|id| parse_hex(text) == Some(id))
+                || endpoint.is_ok_and(|endpoint| endpoint.to_string() == member.endpoint)
+        };
+        let known = || scan.members.iter().map(|member| (member, member.status.as_ref().ok()));
+        let mut found: Vec<Option<u64>> = known()
+            .filter(|(member, status)| names(member, status.map(|status| status.id)))
+            .map(|(_, status)| status.map(|status| status.id))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        // An endpoint that does not respond may be another address of a member that does.
+        if found.iter().any(Option::is_some) {
+            found.retain(Option::is_some);
+        }
+        let shown = text.escape_debug();
+        match found.as_slice() {
+            [Some(id)] => ids.extend((!ids.contains(id)).then_some(*id)),
+            [None] => return Err(format!("the member '{shown}' does not respond")),
+            [] => {
+                let all = answering(scan).map(|(member, status)| match member.name.as_str() {
+                    "" => format!("{:x} ({})", status.id, member.endpoint),
+                    name => format!("{name} ({:x}, {})", status.id, member.endpoint),
+                });
+                let all = all.collect::<Vec<_>>().join(", ");
+                return Err(format!("no member has the ID, name or URL '{shown}'; the members are {all}"));
+            }
+            _ => return Err(format!("several members are called '{shown}': use their IDs or URLs")),
+        }
+    }
+    Ok(ids)
 }
 
 /// The member to defragment next: followers in their order, the leader last.
@@ -118,6 +167,12 @@ pub fn answering(scan: &ClusterScan) -> impl Iterator<Item = (&MemberObservation
 /// Whether this silent endpoint is not an advertised address of a member, so that no member is missing without it.
 pub fn is_unlisted(member: &MemberObservation, scan: &ClusterScan) -> bool {
     member.status.is_err() && member.name.is_empty() && answering(scan).any(|(member, _)| !member.name.is_empty())
+}
+
+/// Whether a member has raised an alarm of this kind.
+pub fn raised(scan: &ClusterScan, kind: &str) -> bool {
+    scan.members.iter().any(|member| member.alarms.iter().any(|alarm| alarm == kind))
+        || scan.general().iter().any(|text| text.ends_with(kind))
 }
 
 /// Reasons against taking a member out of service, one line each. A full database is not one of them.
@@ -210,6 +265,8 @@ mod tests {
             learner: false,
             revision: 1,
             errors: Vec::new(),
+            storage_version: None,
+            downgrade: None,
             latency: std::time::Duration::ZERO,
         };
         let says = |status, word: &str| matches!(headroom(&status), Headroom::No(why) if why.contains(word));

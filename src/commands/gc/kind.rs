@@ -6,7 +6,7 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Scope};
-use crate::kvstore::Store;
+use crate::kvstore::{KeyRange, Store};
 use crate::output::{GcPart, GcPhase, Progress, Record, bytes};
 
 /// One kind of garbage.
@@ -20,6 +20,12 @@ pub trait GarbageKind {
 
     /// What is scanned. Scans of different scopes never agree.
     fn scope(&self, store: &Store) -> Scope;
+
+    /// The keys that are scanned, relative to the namespace.
+    fn range(&self, store: &Store) -> KeyRange {
+        let scope = self.scope(store);
+        KeyRange::prefix(scope.prefix.strip_prefix(store.namespace()).unwrap_or(&scope.prefix))
+    }
 
     /// Hash of the schema, if there is one.
     fn schema(&self) -> Option<String> {

@@ -12,6 +12,7 @@ use super::failures::{is_compacted, is_mismatch, may_pass, without_space};
 use super::kind::{GarbageKind, SweepContext};
 use super::options::{EarlierPlans, GcOptions};
 use super::tally::{KeptCounts, RoundTally};
+use crate::commands::proto::warn_of_bypass;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -34,6 +35,9 @@ pub async fn run<K: GarbageKind>(ctx: &Context, options: &GcOptions, kind: K) ->
     options.check_save()?;
     let EarlierPlans { plans: earlier, first } = options.earlier(ctx).await?;
     let mut rounds = GcRounds { ctx, options, kind, reported: HashSet::new() };
+    if options.apply {
+        warn_of_bypass(ctx, [rounds.kind.range(ctx.store())]);
+    }
     match options.every {
         Some(every) => rounds.run_periodically(every, earlier).await,
         None => match first {

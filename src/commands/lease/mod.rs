@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::args::{hidden_safety_options, parse_lease, parse_period, parse_ttl, safety_options};
+use crate::commands::proto::warn_of_bypass;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{LeaseId, LeaseWithKeys};
+use crate::kvstore::{KeyRange, LeaseId, LeaseWithKeys};
 use crate::output::{DryRunRow, KeyNameRow, LeaseKeys, LeaseRow, bytes};
 use crate::plural::counted;
 
@@ -169,7 +170,7 @@ fn attached(keys: u64, foreign: u64) -> String {
 }
 
 async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Result<Exit, Failure> {
-    let mut found = Vec::new();
+    let (mut found, mut attached_ranges) = (Vec::new(), Vec::new());
     let (mut keys, mut foreign, mut attached_keys) = (0, 0, Vec::new());
     for (id, answer) in ids.iter().zip(ctx.store().query_leases(ids, true).await?) {
         match answer {
@@ -180,6 +181,7 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
                     let outside = counted(lease.foreign, "key");
                     ctx.out.warn(&format!("lease {id}: {outside} outside the namespace would be deleted with it"));
                 }
+                attached_ranges.extend(lease.keys.iter().map(|key| KeyRange::key(key)));
                 attached_keys.extend(lease.keys.iter().map(|key| format!("{} (lease {id})", bytes::name(key))));
                 found.push(LeaseRow { dry_run: ctx.safety.dry_run, ..LeaseRow::counted(&lease) });
             }
@@ -190,6 +192,7 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
     if found.is_empty() {
         return Ok(missing);
     }
+    warn_of_bypass(ctx, attached_ranges);
     let what = format!("{} with {}", counted(found.len(), "lease"), attached(keys, foreign));
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));

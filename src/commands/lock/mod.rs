@@ -14,9 +14,10 @@ use crate::args::{KeyText, bytes_of, parse_duration, parse_ttl, safety_options};
 use crate::child::PreparedChild;
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::lease_scope::seconds;
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{LockMode, is_reserved_proposal};
+use crate::kvstore::{KeyRange, LockMode, is_reserved_proposal};
 use crate::output::{DryRunRow, bytes};
 
 /// Hold a lock, or lead an election, while a command runs; list locks and leaders
@@ -159,6 +160,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             .then(|| owner::this_process(args.command.first().map_or_else(Default::default, OsString::as_os_str))),
         proposal,
     };
+    warn_of_bypass(ctx, [KeyRange::prefix(&[request.name.as_slice(), b"/"].concat())]);
     if ctx.safety.dry_run {
         return dry_run(ctx, &request).await;
     }

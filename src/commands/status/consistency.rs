@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::health::{
-    ConsistencyReport, ConsistencyVerdict, KeyCopy, KeyDifference, MemberHash, ScanError, check_consistency,
+    ClusterHealth, ConsistencyReport, ConsistencyVerdict, KeyCopy, KeyDifference, MemberHash, QuorumEvidence,
+    ScanError, check_consistency, scan_cluster,
 };
 use crate::kvstore::{Error, Refusal};
 use crate::output::{ConsistencyAnswer, CopyRow, HashRow, KeyDifferenceRow};
@@ -21,9 +22,12 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     show(ctx, &report)?;
     match report.verdict {
         ConsistencyVerdict::Consistent | ConsistencyVerdict::HistoryUnknown => Ok(Exit::Done),
-        ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers | ConsistencyVerdict::Unknown => {
-            Ok(Exit::Partial)
-        }
+        ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers => Ok(Exit::Partial),
+        // The comparison needs no quorum, but its absence may be why members do not answer.
+        ConsistencyVerdict::Unknown => match scan_cluster(ctx.store(), QuorumEvidence::Reads).await?.verdict() {
+            ClusterHealth::NoQuorum => Err(super::report::no_quorum()),
+            _ => Ok(Exit::Partial),
+        },
     }
 }
 
@@ -68,7 +72,9 @@ fn show(ctx: &Context, report: &ConsistencyReport) -> Result<(), Failure> {
     let deviating: Vec<&str> = report.deviating().iter().map(|member| member.endpoint.as_str()).collect();
     let mut answers = report.members.iter().filter_map(|member| member.result.as_ref().ok());
     let first = answers.next();
-    let is_one = answers.all(|answer| Some(answer) == first);
+    // One answer agrees with no other.
+    let second = answers.next();
+    let is_one = second.is_some() && second == first && answers.all(|answer| Some(answer) == first);
     let rows: Vec<HashRow<'_>> = report
         .members
         .iter()

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::activity::sparkline;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::{LatencyPlan, LatencyReport, ProbeSeries, QuorumEvidence, measure_latency, scan_cluster};
+use crate::health::{
+    LatencyPlan, LatencyReport, ProbeKind, ProbeSeries, QuorumEvidence, measure_latency, scan_cluster,
+};
 use crate::kvstore::Error;
 use crate::output::{LatencyAnswer, LatencyRow};
 
@@ -28,15 +30,26 @@ pub async fn run(ctx: &Context, serializable: bool, duration: Duration) -> Resul
     let report = measure_latency(store, &scan, plan, || progress.tick()).await;
     progress.finish();
     show(ctx, &report)?;
+    if let Some(left_behind) = &report.left_behind {
+        ctx.out.warn(left_behind);
+    }
     if let Some(denied) = &report.writes_denied {
         ctx.out.note(&format!("writes were not measured: {denied}"));
     }
     match report.ended {
         Some(Error::Interrupted { .. }) => Ok(Exit::Interrupted),
         Some(error) => Err(error.into()),
+        None if has_no_quorum(&report) => Err(super::report::no_quorum()),
         None if report.series.iter().any(|series| series.failures > 0) => Ok(Exit::Partial),
         None => Ok(Exit::Done),
     }
+}
+
+/// Whether requests that need a quorum were sent, and none of them was answered.
+fn has_no_quorum(report: &LatencyReport) -> bool {
+    let mut need_quorum =
+        report.series.iter().filter(|series| series.kind != ProbeKind::SerializableRead && !series.denied).peekable();
+    need_quorum.peek().is_some() && need_quorum.all(|series| series.latencies.count() == 0)
 }
 
 fn show(ctx: &Context, report: &LatencyReport) -> Result<(), Failure> {

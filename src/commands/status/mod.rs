@@ -5,6 +5,7 @@ mod consistency;
 pub(in crate::commands) mod diagnose;
 mod forecast;
 mod latency;
+mod probes;
 mod report;
 mod watch;
 
@@ -45,7 +46,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 ///   4  login refused, if that is why no endpoint works
 ///   6  the cluster (--diagnose: an endpoint) works, but there is a problem; or
 ///      only learners were asked, which do not know whether there is a quorum;
-///      --latency: a probe failed
+///      --latency: a probe failed; --consistency: members differ, or not all answer
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -109,6 +110,13 @@ pub struct Args {
     /// Prove the quorum by writing under a lock (on a temporary key of kvadm)
     #[arg(long)]
     quorum: bool,
+    /// Also ask each member's /livez, /readyz and feature gates over HTTP
+    ///
+    /// etcd serves them on its client URLs: /livez and /readyz since 3.4.29, 3.5.11 and 3.6, the feature gates among the /metrics
+    /// since 3.6. A health check that fails makes the member unhealthy; a learner is never ready. What a version does not serve is
+    /// said on stderr. The requests use the TLS files, and send no password. Each takes at most --op-timeout.
+    #[arg(long, conflicts_with_all = ["revision", "diagnose", "consistency", "advice", "forecast", "latency", "watch", "wait"])]
+    probes: bool,
     /// Repeat every D [default: 30s if healthy, else 5s]
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period)]
     #[allow(clippy::option_option)]
@@ -187,8 +195,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             if let Some(progress) = progress {
                 progress.finish();
             }
-            let scan = scan?;
+            let mut scan = scan?;
+            if args.probes {
+                probes::run(ctx, &mut scan).await?;
+            }
             report::show(ctx, &scan, None)?;
+            if args.probes {
+                probes::remark(ctx, &scan);
+            }
             return end(&scan);
         }
         if let Some(progress) = &progress {
@@ -230,10 +244,6 @@ fn end(scan: &ClusterScan) -> Result<Exit, Failure> {
     match scan.verdict() {
         ClusterHealth::Healthy => Ok(Exit::Done),
         ClusterHealth::Degraded | ClusterHealth::Unknown => Ok(Exit::Partial),
-        ClusterHealth::NoQuorum => Err(Failure::new(
-            Exit::Unreachable,
-            "the cluster has no quorum: it cannot serve writes or linearizable reads",
-        )
-        .hint("start members until a majority of the voting members is up and connected")),
+        ClusterHealth::NoQuorum => Err(report::no_quorum()),
     }
 }

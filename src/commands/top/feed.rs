@@ -56,6 +56,15 @@ pub(super) struct FeedStatus {
     pub(super) revision: Revision,
     /// The revisions that have happened and are not counted yet.
     pub(super) behind: u64,
+    /// Whether etcd has answered since the watch began.
+    pub(super) has_answered: bool,
+}
+
+impl FeedStatus {
+    /// Whether nothing is known of the time since the watch began.
+    pub(super) fn knows_nothing(&self) -> bool {
+        !self.has_answered && matches!(self.state, FeedState::Unconfirmed | FeedState::Interrupted)
+    }
 }
 
 /// A watch whose changes are counted.
@@ -81,6 +90,8 @@ struct FeedProgress {
     /// The revisions that were compacted before they could be counted.
     gap: Option<(Revision, Revision)>,
     confirmed: Instant,
+    /// Whether etcd has answered since the watch began.
+    has_answered: bool,
     /// Why the last confirmation failed.
     unconfirmed: Option<String>,
 }
@@ -108,6 +119,7 @@ impl Feed {
             resumed_after: None,
             gap: None,
             confirmed: Instant::now(),
+            has_answered: false,
             unconfirmed: None,
         };
         let shared = Arc::new(FeedShared { monitor: Mutex::new(monitor), progress: Mutex::new(progress) });
@@ -133,7 +145,16 @@ impl Feed {
         let mut progress = self.shared.progress();
         let (state, reason) = progress.judge(took);
         (progress.gap, progress.resumed_after) = (None, None);
-        (activity, FeedStatus { state, reason, revision: progress.revision, behind: progress.behind })
+        (
+            activity,
+            FeedStatus {
+                state,
+                reason,
+                revision: progress.revision,
+                behind: progress.behind,
+                has_answered: progress.has_answered,
+            },
+        )
     }
 }
 
@@ -191,6 +212,7 @@ async fn confirm(shared: Arc<FeedShared>, store: Store, range: KeyRange) {
             Ok(revision) => {
                 progress.revision = progress.revision.max(revision);
                 progress.confirmed = Instant::now();
+                progress.has_answered = true;
                 progress.unconfirmed = None;
             }
             Err(error) => progress.unconfirmed = Some(error.one_line()),
@@ -221,6 +243,8 @@ impl Follower {
             WatchUpdate::Events(events) => {
                 let mut monitor = self.shared.monitor();
                 events.iter().for_each(|event| monitor.record(observed(event)));
+                drop(monitor);
+                self.shared.progress().has_answered = true;
             }
             WatchUpdate::Progress => {}
             WatchUpdate::Disconnected(why) => {

@@ -42,6 +42,7 @@ const MIN_PERIOD: Duration = Duration::from_millis(100);
 ///
 /// Exit codes:
 ///   0  --count was reached
+///   3  --count was reached, and etcd has not answered since the beginning
 ///   4  etcd refuses the watch, or the endpoints serve another store
 #[derive(clap::Args, Debug)]
 #[command(
@@ -191,11 +192,22 @@ async fn watch(
         shown = Some(view);
         rounds += 1;
         if args.count.is_some_and(|count| rounds >= count) {
-            return Ok(Exit::Done);
+            return match shown {
+                Some(view) if view.status.knows_nothing() => Err(no_answer(&view)),
+                _ => Ok(Exit::Done),
+            };
         }
         // A terminal that was stopped for longer than a period gets one round, not one for each.
         due = if due + args.every > now { due + args.every } else { now + args.every };
     }
+}
+
+/// The failure of a run in which etcd has not answered at all.
+fn no_answer(view: &PeriodView) -> Failure {
+    let why = view.status.reason.clone().unwrap_or_default();
+    Failure::new(Exit::Unreachable, why)
+        .context("nothing is known of the changes")
+        .hint("run 'kvadm status' to see which members are up")
 }
 
 /// A user who may not read all keys may be able to read a part of them.

@@ -23,7 +23,7 @@ pub(super) struct PeriodView {
     time: String,
     took: Duration,
     activity: PeriodActivity,
-    status: FeedStatus,
+    pub(super) status: FeedStatus,
 }
 
 /// Shows periods.

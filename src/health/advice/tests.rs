@@ -46,6 +46,8 @@ fn member(id: u64) -> MemberFacts {
         learner: false,
         revision: 5000,
         errors: Vec::new(),
+        storage_version: None,
+        downgrade: None,
         latency: Duration::ZERO,
     };
     MemberFacts { endpoint: format!("https://m{id}:2379"), status, alarms: Vec::new() }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use etcd_client::{AlarmAction, AlarmType};
 use tokio::time::Instant;
 
+use crate::kvstore::cluster::downgrade::DowngradeState;
 use crate::kvstore::error::Error;
 use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
@@ -76,6 +77,10 @@ pub struct MemberStatus {
     pub revision: Revision,
     /// The errors that the member reports.
     pub errors: Vec<String>,
+    /// The version of the database's format; `None` if the server does not report it (etcd < 3.6).
+    pub storage_version: Option<String>,
+    /// Whether a downgrade is enabled; `None` if the server does not report it (etcd < 3.6).
+    pub downgrade: Option<DowngradeState>,
     /// The time from request to response, without the dial and the login.
     pub latency: Duration,
 }
@@ -140,6 +145,11 @@ impl Store {
             learner: answer.is_learner(),
             revision: header.map_or(0, etcd_client::ResponseHeader::revision),
             errors: answer.errors().iter().map(|error| with_hex_ids(error)).collect(),
+            storage_version: Some(answer.storage_version().to_owned()).filter(|version| !version.is_empty()),
+            downgrade: answer.0.downgrade_info.as_ref().map(|info| match info.enabled {
+                true => DowngradeState::Enabled { target: info.target_version.clone() },
+                false => DowngradeState::Disabled,
+            }),
             latency: sent.elapsed(),
         })
     }

@@ -8,6 +8,7 @@ mod check;
 mod compact;
 mod contexts;
 mod diagnosis;
+mod downgrade;
 mod dry_run;
 mod health;
 mod keys;
@@ -30,6 +31,7 @@ pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use contexts::{ChosenContext, ContextRow, NewContextRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
+pub use downgrade::{DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow};
 pub use dry_run::DryRunRow;
 pub use health::{ConsistencyAnswer, CopyRow, ForecastAnswer, ForecastRow, HashRow, KeyDifferenceRow};
 pub use keys::{
@@ -41,7 +43,7 @@ pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use membership::{ClusterMemberRow, MembershipRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};
-pub use status::{MemberRow, StatusAnswer};
+pub use status::{FeatureRow, MemberRow, ProbesRow, StatusAnswer};
 pub use txn::TxnAnswer;
 
 use super::answer::Report;

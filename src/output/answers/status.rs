@@ -1,7 +1,7 @@
 //! Records of `status`.
 
 use super::{Borrowed, Field, Record, Report, Tone, Value, always, data, spare, table};
-use crate::kvstore::{MemberStatus, Revision};
+use crate::kvstore::{DowngradeState, MemberStatus, Revision};
 
 /// A member.
 pub struct MemberRow<'a> {
@@ -17,6 +17,57 @@ pub struct MemberRow<'a> {
     pub lag: Option<u64>,
     /// The raised alarms.
     pub alarms: &'a [String],
+    /// What the member says over HTTP; `None` if that was not requested, or if it does not answer.
+    pub probes: Option<ProbesRow<'a>>,
+}
+
+/// What a member says over HTTP.
+pub struct ProbesRow<'a> {
+    /// `ok`, `failed`, `not-served` or `unknown`.
+    pub livez: &'static str,
+    /// The same of readiness.
+    pub readyz: &'static str,
+    /// The feature gates.
+    pub features: Vec<FeatureRow<'a>>,
+}
+
+/// A feature gate.
+pub struct FeatureRow<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// How far its development is.
+    pub stage: &'a str,
+    /// Whether the member has it enabled.
+    pub enabled: bool,
+}
+
+impl Record for FeatureRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("feature", Value::Str(self.name)));
+        visit(always("stage", Value::Str(self.stage)));
+        visit(always("enabled", Value::Bool(self.enabled)));
+    }
+}
+
+impl Record for DowngradeState {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        match self {
+            Self::Disabled => visit(always("enabled", Value::Bool(false))),
+            Self::Enabled { target } => {
+                visit(always("enabled", Value::Bool(true)));
+                visit(always("target_version", Value::Str(target)));
+            }
+        }
+    }
+}
+
+fn check_tone(word: &str) -> Tone {
+    match word {
+        "ok" => Tone::Good,
+        "failed" => Tone::Bad,
+        "unknown" => Tone::Warning,
+        _ => Tone::Neutral,
+    }
 }
 
 impl Record for MemberRow<'_> {
@@ -40,6 +91,14 @@ impl Record for MemberRow<'_> {
         visit(data("id", status.map_or(Value::Absent, |s| Value::Hex(s.id))));
         visit(data("leader", status.filter(|s| s.leader != 0).map_or(Value::Absent, |s| Value::Hex(s.leader))));
         visit(data("learner", status.map_or(Value::Absent, |s| Value::Bool(s.learner))));
+        visit(data("storage_version", Value::str(status.and_then(|s| s.storage_version.as_deref()))));
+        let downgrade = status.and_then(|s| s.downgrade.as_ref());
+        visit(data("downgrade", downgrade.map_or(Value::Absent, |state| Value::Record(state))));
+        if let Some(probes) = &self.probes {
+            visit(table("livez", Value::Word(probes.livez, check_tone(probes.livez))));
+            visit(table("readyz", Value::Word(probes.readyz, check_tone(probes.readyz))));
+            visit(data("features", Value::records(probes.features.iter())));
+        }
         visit(always("alarms", Value::Strings(self.alarms)));
     }
 }

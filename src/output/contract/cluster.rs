@@ -69,9 +69,26 @@ static MEMBER: RecordSpec = record(
         may("id", ""),
         may("leader", ""),
         may("learner", ""),
+        may("storage_version", "etcd 3.6 and later"),
+        may("downgrade", "etcd 3.6 and later").of(&DOWNGRADE_STATE),
+        may("livez", "with --probes").one_of(HEALTH_CHECKS),
+        may("readyz", "with --probes").one_of(HEALTH_CHECKS),
+        may("features", "with --probes; none before etcd 3.6").of(&FEATURE),
         has("alarms", ""),
     ],
 );
+
+/// The results of a health check over HTTP.
+const HEALTH_CHECKS: &[&str] = &["ok", "failed", "not-served", "unknown"];
+
+static DOWNGRADE_STATE: RecordSpec = record(
+    "downgrade-state",
+    "",
+    "",
+    &[has("enabled", ""), may("target_version", "the version of the enabled downgrade")],
+);
+
+static FEATURE: RecordSpec = record("feature", "", "", &[has("feature", ""), has("stage", ""), has("enabled", "")]);
 
 pub(super) static REVISION: RecordSpec = record("revision", "status --revision", "", &[has("revision", "")]);
 

@@ -1,6 +1,6 @@
 //! Records of compaction and of snapshots.
 
-use super::spec::{RecordSpec, has, may, record};
+use super::spec::{JsonType, RecordSpec, has, may, record};
 
 pub(super) static COMPACT: RecordSpec = record(
     "compact",
@@ -38,7 +38,10 @@ static SPACE: RecordSpec = record(
         may("revision_after", ""),
         may("quota", ""),
         may("defrag", "").one_of(&["done", "failed", "unknown", "left", "skipped"]),
-        may("reason", "why the member was skipped: the figures that --if compares, or a learner"),
+        may(
+            "reason",
+            "why the member was skipped: the figures that --if compares, a learner, or a member that --member does not name",
+        ),
         has("alarms", ""),
         may("error", ""),
     ],
@@ -55,6 +58,47 @@ pub(super) static COMPACT_ROUND: RecordSpec = record(
         may("current", ""),
         has("took_ms", ""),
         may("error", ""),
+    ],
+);
+
+pub(super) static DOWNGRADE: RecordSpec = record(
+    "downgrade",
+    "downgrade status",
+    "",
+    &[
+        has("state", "").one_of(&["enabled", "disabled"]),
+        may("target_version", "the version of the enabled downgrade"),
+        may("cluster_version", "absent if a downgrade is enabled or not possible"),
+        may("possible_target", ""),
+        has("members", "").of(&DOWNGRADE_MEMBER),
+    ],
+);
+
+static DOWNGRADE_MEMBER: RecordSpec = record(
+    "downgrade-member",
+    "",
+    "unknown: etcd before 3.6 does not tell it.",
+    &[
+        has("endpoint", ""),
+        has("name", "the name of the member"),
+        may("version", "version of the member").typed(JsonType::Text),
+        may("storage_version", ""),
+        has("state", "").one_of(&["enabled", "disabled", "unknown", "unreachable"]),
+        may("target_version", "the version of the enabled downgrade"),
+        may("error", "why the member does not answer"),
+    ],
+);
+
+pub(super) static DOWNGRADE_CHANGE: RecordSpec = record(
+    "downgrade-change",
+    "downgrade validate, enable, cancel",
+    "nothing: the downgrade was enabled, or ended, before.",
+    &[
+        has("action", "").one_of(&["validate", "enable", "cancel"]),
+        has("outcome", "").one_of(&["valid", "enabled", "cancelled", "nothing", "would-enable", "would-cancel"]),
+        may("target_version", "the version to go back to"),
+        may("cluster_version", ""),
+        may("dry_run", ""),
     ],
 );
 

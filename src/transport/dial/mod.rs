@@ -3,6 +3,7 @@
 //! The kernel accepts TCP connections for a frozen process. So a connection counts as established only after the peer's
 //! HTTP/2 layer has sent its SETTINGS, which etcd does unasked.
 
+pub(crate) mod http_get;
 pub(crate) mod race;
 pub(crate) mod trace;
 
@@ -46,6 +47,15 @@ pub(crate) struct Dialer {
     keepalive: (Duration, Duration),
     /// Built when the first TLS endpoint is dialed; without one, no file is opened.
     tls: OnceLock<Result<Tls, TlsError>>,
+}
+
+/// What is spoken over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ApplicationProtocol {
+    /// Health checks and metrics.
+    Http1,
+    /// gRPC.
+    Http2,
 }
 
 /// A dialed endpoint.
@@ -197,29 +207,7 @@ impl Dialer {
         await_settings: bool,
         trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
-        let stream: Box<dyn Stream> = match endpoint.scheme {
-            Scheme::Srv => {
-                trace.enter(DialPhase::Discovering);
-                return Err(self.undiscovered());
-            }
-            Scheme::Unix => {
-                trace.enter(DialPhase::Connecting);
-                connect_unix(&endpoint.path).await.map_err(|error| connection_cause::unix(&error))?
-            }
-            Scheme::Plain | Scheme::Tls => {
-                trace.enter(DialPhase::Resolving);
-                let addresses = resolve(endpoint).await?;
-                trace.record(|log| log.addresses.clone_from(&addresses));
-                trace.enter(DialPhase::Connecting);
-                let tcp = connect(addresses, trace).await?;
-                if endpoint.scheme == Scheme::Tls {
-                    trace.enter(DialPhase::Handshake);
-                    self.handshake(endpoint, tcp, trace).await?
-                } else {
-                    Box::new(tcp)
-                }
-            }
-        };
+        let stream = self.stream(endpoint, trace, ApplicationProtocol::Http2).await?;
         trace.enter(DialPhase::Silence);
         let (stream, health) = MonitoredStream::new(stream);
         let channel = self.channel(endpoint, stream).await.map_err(|error| {
@@ -235,6 +223,38 @@ impl Dialer {
         Ok(Dialled { channel, health, deadline })
     }
 
+    /// Connects the socket, and completes the TLS handshake if the endpoint has one.
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        trace: &DialTrace,
+        protocol: ApplicationProtocol,
+    ) -> Result<Box<dyn Stream>, Cause> {
+        match endpoint.scheme {
+            Scheme::Srv => {
+                trace.enter(DialPhase::Discovering);
+                Err(self.undiscovered())
+            }
+            Scheme::Unix => {
+                trace.enter(DialPhase::Connecting);
+                connect_unix(&endpoint.path).await.map_err(|error| connection_cause::unix(&error))
+            }
+            Scheme::Plain | Scheme::Tls => {
+                trace.enter(DialPhase::Resolving);
+                let addresses = resolve(endpoint).await?;
+                trace.record(|log| log.addresses.clone_from(&addresses));
+                trace.enter(DialPhase::Connecting);
+                let tcp = connect(addresses, trace).await?;
+                if endpoint.scheme == Scheme::Tls {
+                    trace.enter(DialPhase::Handshake);
+                    self.handshake(endpoint, tcp, trace, protocol).await
+                } else {
+                    Ok(Box::new(tcp))
+                }
+            }
+        }
+    }
+
     fn handshake_failed(&self, endpoint: &Endpoint, close_reason: Option<&CloseReason>, trace: &DialTrace) -> Cause {
         if matches!(close_reason, Some(CloseReason::Failed(error)) if tls_error(error).is_some()) {
             // A TLS 1.3 server verifies the client certificate after the handshake.
@@ -248,11 +268,14 @@ impl Dialer {
         endpoint: &Endpoint,
         tcp: TcpStream,
         trace: &DialTrace,
+        protocol: ApplicationProtocol,
     ) -> Result<Box<dyn Stream>, Cause> {
         let tls = self.tls().map_err(|error| Cause::hint(error.to_string(), error.hint()))?;
-        let config = trace
-            .handshake_observer()
-            .map_or(tls.config.clone(), |handshake_observer| handshake_observer.observed_config(&tls));
+        let config = match (protocol, trace.handshake_observer()) {
+            (ApplicationProtocol::Http1, _) => tls.config_for_http1(),
+            (ApplicationProtocol::Http2, Some(handshake_observer)) => handshake_observer.observed_config(&tls),
+            (ApplicationProtocol::Http2, None) => tls.config.clone(),
+        };
         let name = ServerName::try_from(endpoint.host_without_zone().to_owned())
             .map_err(|_| Cause::new(format!("'{}' is not a host name that a certificate can have", endpoint.host)))?;
         match TlsConnector::from(config).connect(name, tcp).await {

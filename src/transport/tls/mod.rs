@@ -140,6 +140,15 @@ pub(crate) struct Tls {
     verifier: Arc<dyn ServerCertVerifier>,
 }
 
+impl Tls {
+    /// The configuration for HTTP/1. It names no protocol: etcd offers HTTP/2 only, and serves HTTP/1 to clients that do not choose.
+    pub(crate) fn config_for_http1(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        Arc::new(config)
+    }
+}
+
 /// Reads the files and builds the configuration.
 ///
 /// # Errors
