@@ -56,7 +56,20 @@ impl AccessState {
             .into_iter()
             .map(|permission| (canonical(permission.range), permission.access))
             .partition(|(range, _)| !has_no_keys(range));
-        self.roles.insert(role, kept.into_iter().collect());
+        // etcd looks for the permission that a grant replaces by its first key only: if another permission of the role has the same
+        // first key, both the former and the new one stay, and add up.
+        let mut united = RolePermissions::new();
+        for (range, access) in kept {
+            united
+                .entry(range)
+                .and_modify(|other| {
+                    if *other != access {
+                        *other = Access::ReadWrite;
+                    }
+                })
+                .or_insert(access);
+        }
+        self.roles.insert(role, united);
         empty.into_iter().map(|(range, _)| range).collect()
     }
 
