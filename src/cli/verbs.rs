@@ -89,9 +89,8 @@ pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
-    ("Maintenance", &["status", "member", "top", "check", "compact", "snapshot"]),
+    ("Maintenance", &["status", "member", "top", "check", "compact", "snapshot", "downgrade"]),
     ("Users and roles", &["auth", "user", "role"]),
-    ("Maintenance", &["status", "top", "check", "compact", "snapshot", "downgrade"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 

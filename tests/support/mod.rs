@@ -26,7 +26,6 @@ pub mod time_limit;
 pub mod truth;
 
 pub use certs::Certs;
-pub use cluster::Cluster;
 pub use cluster::{Cluster, Newcomer};
 pub use dns::{Dns, DnsAnswer, Srv};
 pub use etcd::{Etcd, Options, shared, unique_prefix};
