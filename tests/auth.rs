@@ -145,7 +145,7 @@ fn what_a_role_does_not_allow_is_refused_and_not_done() {
         run.code(4)
             .out_empty()
             .err_has("permission denied (user 'app', ")
-            .err_has("hint: no role of the user allows this: see 'etcdctl user get NAME' and 'etcdctl role get ROLE'");
+            .err_has("hint: no role of the user allows this: 'kvadm user show NAME --detail' prints what its roles allow");
         let json = app(&etcd).args(args).args(["-o", "json"]).stdin(stdin).run();
         assert_eq!(json.code(4).err_json()["exit_code"], 4);
     }

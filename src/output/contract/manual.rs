@@ -20,6 +20,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("CHECK AND TOP", &["check", "top"]),
     ("COMPACT", &["compact"]),
     ("SNAPSHOT", &["snapshot"]),
+    ("DOWNGRADE", &["downgrade"]),
     ("USERS AND ROLES", &["auth", "user", "role"]),
 ];
 
