@@ -241,7 +241,7 @@ fn an_argument_that_may_be_a_password_is_not_repeated() {
         }
     }
     // Elsewhere, what is wrong is named.
-    Kvadm::new().args(["get", "user", "extra"]).run().code(2).err_has("'extra'");
+    Kvadm::new().args(["version", "user"]).run().code(2).err_has("'user'");
     Kvadm::new().args(["user", "add", "bob", "--no-pasword"]).run().code(2).err_has("'--no-pasword'");
 }
 

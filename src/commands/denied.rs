@@ -22,7 +22,8 @@ pub fn no_user(caller: &Caller) -> String {
 /// Replaces the hint of a refused permission if the certificate's common name is no user: a user may always be told about
 /// itself.
 pub async fn explain_certificate(ctx: &Context, failure: Failure) -> Failure {
-    if !failure.store_error().is_some_and(|error| error.is_refusal(Refusal::Permission)) {
+    let kinds = [Refusal::Permission, Refusal::UserNotFound];
+    if !failure.store_error().is_some_and(|error| kinds.iter().any(|kind| error.is_refusal(*kind))) {
         return failure;
     }
     let Some(caller @ Caller::Certificate(_)) = ctx.store().caller() else { return failure };
