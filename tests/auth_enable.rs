@@ -108,7 +108,8 @@ fn authentication_is_enabled_for_a_root_that_can_log_in_and_disabled_again() {
         root.err_has("authentication is enabled; this command is user root, who has the role root");
         with_user(&etcd, "root", "wrong", &["auth", "status"])
             .code(4)
-            .out("authentication\tenabled\nuser\troot\nlogin\tpassword\n")
+            .out_has("authentication\tenabled\n")
+            .out_has("user\troot\nlogin\tpassword\n")
             .err_has("the login of this command's user is refused");
         with_user(&etcd, "root", "root-pw", &["user", "add", "alice", "--no-password"]).ok();
         let add = kvadm(&etcd, &["user", "add", "bob", "--new-password-file", "-", "--user", "root"]);
