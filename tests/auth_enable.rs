@@ -264,7 +264,7 @@ fn a_certificate_that_names_no_user_is_told_so() {
     let other: (&Path, &Path) = (&certs.wrong_host.cert, &certs.wrong_host.key);
     with(root, &["auth", "enable", "--yes"]).ok();
     let why = "the certificate's common name 'other.example' is no user of etcd";
-    with(other, &["auth", "status"]).ok().err_has(why).out_has("administrator\tno");
+    with(other, &["auth", "status"]).ok().err_has(why).out_has("administrator\tno").out_lacks("root_ready");
     for args in [&["get", "/x"][..], &["user", "list"], &["put", "/x", "y"]] {
         with(other, args).code(4).err_has(why).err_lacks("user show NAME --detail");
     }
