@@ -202,7 +202,12 @@ fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::no_resources("cannot start the runtime", error))?;
-    let result = runtime.block_on(command.run(ctx));
+    let result = runtime.block_on(async {
+        match command.run(ctx).await {
+            Err(failure) => Err(commands::denied::explain_certificate(ctx, failure).await),
+            done => done,
+        }
+    });
     // A thread that is blocked on stdin must not keep the program from exiting.
     runtime.shutdown_background();
     result

@@ -1,6 +1,12 @@
 //! `kvadm auth`: switching authentication on and off, with every kind of token and login, and never locked out.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use rcgen::KeyPair;
 use serde_json::json;
@@ -59,11 +65,17 @@ fn authentication_is_enabled_for_a_root_that_can_log_in_and_disabled_again() {
         let enable = |args: &[&str]| with_user(&etcd, "root", "root-pw", &[&["auth", "enable"], args].concat());
         let steps = "dry run: would add role root\nnote: dry run: would add user root\nnote: dry run: would grant role root \
                      to user root\nnote: dry run: would enable authentication";
-        enable(&["--dry-run"]).ok().err_has(steps).err_has("would log in as user root afterwards").err_lacks("root-pw");
+        enable(&["--dry-run"])
+            .ok()
+            .err_has(steps)
+            .err_has("would first add a temporary user kvadm-enable-… with the role root")
+            .err_has("would log in as user root afterwards, disable authentication again if that fails, and delete")
+            .err_lacks("root-pw");
         assert_eq!(etcd.etcdctl_ok(&["user", "list"]), "");
         enable(&[])
             .code(2)
-            .err_has("Add role root, add user root, grant role root to user root, enable authentication on cluster ");
+            .err_has("Add role root, add user root, grant role root to user root, enable authentication on cluster ")
+            .err_has("disable it again if that fails (as a temporary user kvadm-enable-… with the role root");
         assert_eq!(etcd.etcdctl_ok(&["role", "list"]), "");
         enable(&["--yes", "-vv"])
             .ok()
@@ -73,7 +85,18 @@ fn authentication_is_enabled_for_a_root_that_can_log_in_and_disabled_again() {
             .out_lacks("root-pw");
         assert!(is_enabled(&etcd));
         etcd.etcdctl_ok(&["--user", "root:root-pw", "user", "list"]);
-        enable(&["--yes"]).ok().out_has("enable\tunchanged").err_has("authentication is already enabled");
+        // It is enabled already: success still means that the user has logged in.
+        enable(&["--yes"])
+            .ok()
+            .out_has("enable\tunchanged")
+            .err_has("authentication is already enabled; user root can");
+        run(&etcd, &["auth", "enable", "--yes"]).code(5).out_empty().err_has("authentication is already enabled");
+        with_user(&etcd, "root", "wrong", &["auth", "enable", "--yes"])
+            .code(5)
+            .out_empty()
+            .err_has("user root cannot log in with the configured password");
+        assert!(is_enabled(&etcd));
+        with_user(&etcd, "root", "root-pw", &["user", "list"]).ok().out("root\n");
 
         run(&etcd, &["get", "/x"]).code(4).err_has("user name is empty");
         let anonymous = run(&etcd, &json);
@@ -85,7 +108,8 @@ fn authentication_is_enabled_for_a_root_that_can_log_in_and_disabled_again() {
         root.err_has("authentication is enabled; this command is user root, who has the role root");
         with_user(&etcd, "root", "wrong", &["auth", "status"])
             .code(4)
-            .out_has("enabled\t")
+            .out_has("authentication\tenabled\n")
+            .out_has("user\troot\nlogin\tpassword\n")
             .err_has("the login of this command's user is refused");
         with_user(&etcd, "root", "root-pw", &["user", "add", "alice", "--no-password"]).ok();
         let add = kvadm(&etcd, &["user", "add", "bob", "--new-password-file", "-", "--user", "root"]);
@@ -154,6 +178,97 @@ fn a_password_that_is_kept_and_wrong_disables_authentication_again() {
     with_user(&etcd, "root", "root-pw", &enable[..3]).code(2).err_has("and disable it again if that fails");
     with_user(&etcd, "root", "root-pw", &enable).ok();
     assert_eq!(etcd.etcdctl_ok(&["--user", "root:root-pw", "user", "list"]), "root\n");
+}
+
+/// User root with the role root, added with or without a password.
+fn add_root(etcd: &Etcd, user: &[&str]) {
+    etcd.etcdctl_ok(&[&["user", "add"], user].concat());
+    etcd.etcdctl_ok(&["role", "add", "root"]);
+    etcd.etcdctl_ok(&["user", "grant-role", "root", "root"]);
+}
+
+#[test]
+fn a_user_without_a_password_locks_nobody_out() {
+    let etcd = options().start();
+    add_root(&etcd, &["root", "--no-password"]);
+    etcd.etcdctl_ok(&["user", "add", "alice", "--no-password"]);
+    etcd.etcdctl_ok(&["user", "grant-role", "alice", "root"]);
+    let enable = |user: &str| with_user(&etcd, user, "new-pw", &["auth", "enable", "--yes"]);
+    enable("root")
+        .code(5)
+        .out("set-password\tapplied\troot\nenable\tapplied\ndisable\tapplied\n")
+        .err_has("authentication was enabled and disabled again")
+        .err_has("user root was probably added without a password")
+        .err_has("user delete root' and then this command again")
+        .err_lacks("--keep-password");
+    enable("alice").code(5).err_has("user delete alice', 'kvadm ").err_has("user grant alice root'");
+    assert_eq!(etcd.etcdctl_ok(&["user", "list"]), "alice\nroot\n");
+    run(&etcd, &["user", "delete", "root", "--yes"]).ok();
+    enable("root").ok();
+    with_user(&etcd, "root", "new-pw", &["user", "list"]).ok().out("alice\nroot\n");
+}
+
+#[test]
+fn a_signal_disables_authentication_again() {
+    let etcd = options().start();
+    add_root(&etcd, &["root:root-pw"]);
+    // etcd 3.4 tells by a login whether authentication is enabled.
+    let skip = u64::from(etcd.version() < (3, 5));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let plan = Plan { spoil: Spoil::CutBefore, methods: &["Authenticate"], skip, times: 2, then_gone: false };
+        let (pid, logins) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
+        let target = Arc::clone(&pid);
+        let spoiler = Spoiler::with(&etcd.address(), plan, move || match logins.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                while target.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                kill(Pid::from_raw(target.load(Ordering::SeqCst).cast_signed()), signal).unwrap();
+            }
+            // Longer than a program lives after a signal if it has nothing to undo.
+            _ => std::thread::sleep(Duration::from_millis(700)),
+        });
+        let args = ["auth", "enable", "--keep-password", "--yes", "--user", "root"];
+        let running = Kvadm::new().endpoint(&spoiler.endpoint()).args(args).env("KVADM_PASSWORD", "wrong").spawn();
+        pid.store(running.pid(), Ordering::SeqCst);
+        running.wait().signal(signal).err_has("authentication was enabled and disabled again");
+        assert_eq!(etcd.etcdctl_ok(&["user", "list"]), "root\n");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_after_the_switch_leaves_a_user_that_is_named() {
+    let etcd = options().start();
+    let plan = Plan { spoil: Spoil::CutBefore, methods: &["AuthEnable"], skip: 0, times: 1, then_gone: true };
+    let spoiler = Spoiler::start(&etcd.address(), plan);
+    let args = ["auth", "enable", "--yes", "--user", "root", "--op-timeout", "500ms", "--deadline", "3s"];
+    let run = Kvadm::new().endpoint(&spoiler.endpoint()).args(args).env("KVADM_PASSWORD", "root-pw").run();
+    run.code(7)
+        .err_has("the temporary user kvadm-enable-")
+        .err_has("user delete kvadm-enable-")
+        .err_has("auth status'");
+    let left = etcd.etcdctl_ok(&["--user", "root:root-pw", "user", "list"]);
+    assert!(left.starts_with("kvadm-enable-"), "{left}");
+}
+
+#[test]
+fn a_certificate_that_names_no_user_is_told_so() {
+    let certs = Certs::new();
+    let etcd = options().client_auth(&certs).start();
+    let file = |path: &Path| path.to_str().unwrap().to_owned();
+    let with = |(cert, key): (&Path, &Path), args: &[&str]| {
+        let (ca, cert, key) = (file(&certs.ca), file(cert), file(key));
+        kvadm(&etcd, args).args(["--ca-file", &ca, "--cert-file", &cert, "--key-file", &key]).run()
+    };
+    let root: (&Path, &Path) = (&certs.client.cert, &certs.client.key);
+    let other: (&Path, &Path) = (&certs.wrong_host.cert, &certs.wrong_host.key);
+    with(root, &["auth", "enable", "--yes"]).ok();
+    let why = "the certificate's common name 'other.example' is no user of etcd";
+    with(other, &["auth", "status"]).ok().err_has(why).out_has("administrator\tno").out_lacks("root_ready");
+    for args in [&["get", "/x"][..], &["user", "list"], &["put", "/x", "y"]] {
+        with(other, args).code(4).err_has(why).err_lacks("user show NAME --detail");
+    }
+    with(other, &["auth", "enable", "--yes"]).code(5).err_has(why);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn roles_are_granted_replaced_revoked_and_deleted() {
     run(&etcd, &["role", "show", "app"]).ok().err_has("role app has no permissions");
     run(&etcd, &["role", "grant-permission", "app", "read", "--prefix", "/app/"])
         .ok()
-        .out("grant-permission\tapplied\t\tapp\tread\tprefix\t/app/\t\n");
+        .out("grant-permission\tapplied\t\tapp\tread\tprefix\t/app/\n");
     run(&etcd, &["role", "grant", "app", "read", "--prefix", "/app/"]).ok().out_has("unchanged").err_has("already has");
     run(&etcd, &["role", "grant", "app", "readwrite", "--prefix", "/app/"])
         .ok()
@@ -88,7 +88,7 @@ fn roles_are_granted_replaced_revoked_and_deleted() {
     run(&etcd, &["role", "delete", "app"])
         .code(2)
         .err_has("Delete role app, which 2 users have: alice, bob, on cluster ");
-    run(&etcd, &["role", "delete", "app", "--yes"]).ok().out("delete-role\tapplied\t\tapp\t\t\t\t\n");
+    run(&etcd, &["role", "delete", "app", "--yes"]).ok().out("delete-role\tapplied\t\tapp\n");
     assert_eq!(etcd.etcdctl_ok(&["role", "list"]), "");
     run(&etcd, &["user", "show", "alice", "-o", "json"]).ok().out("{\"user\":\"alice\",\"user_roles\":[]}\n");
     etcd.etcdctl_ok(&["role", "add", "reader"]);

@@ -50,12 +50,12 @@ fn users_come_and_go_and_etcdctl_sees_them() {
     // Nothing is done in a dry run, and what is done already is left.
     run(&etcd, &["user", "grant", "alice", "reader", "--dry-run"])
         .ok()
-        .out("grant-role\twould-apply\talice\treader\t\t\t\t\n")
+        .out("grant-role\twould-apply\talice\treader\n")
         .err_has("dry run: would grant role reader to user alice");
     run(&etcd, &["user", "show", "alice"]).ok().err_has("user alice has no role");
     run(&etcd, &["user", "grant-role", "alice", "reader", "writer", "reader"])
         .ok()
-        .out("grant-role\tapplied\talice\treader\t\t\t\t\ngrant-role\tapplied\talice\twriter\t\t\t\t\n");
+        .out("grant-role\tapplied\talice\treader\ngrant-role\tapplied\talice\twriter\n");
     run(&etcd, &["user", "grant", "alice", "writer"]).ok().err_has("user alice already has the role writer");
     run(&etcd, &["user", "get", "alice"]).ok().out("alice\treader\nalice\twriter\n");
     assert_eq!(etcd.etcdctl_ok(&["user", "get", "alice"]), "User: alice\nRoles: reader writer\n");
@@ -76,7 +76,7 @@ fn users_come_and_go_and_etcdctl_sees_them() {
         .err_has("user alice does not have the role writer; it has: reader; nothing was changed");
     run(&etcd, &["user", "delete", "alice", "--dry-run"]).ok().err_has("user alice, who has the role reader");
     run(&etcd, &["user", "delete", "alice"]).code(2).err_has("Delete user alice, who has the role reader, on cluster ");
-    run(&etcd, &["user", "delete", "alice", "--yes"]).ok().out("delete-user\tapplied\talice\t\t\t\t\t\n");
+    run(&etcd, &["user", "delete", "alice", "--yes"]).ok().out("delete-user\tapplied\talice\n");
     assert_eq!(etcd.etcdctl_ok(&["user", "list"]), "bob\nhost1\n");
 
     for args in [
@@ -138,6 +138,12 @@ fn a_password_comes_from_a_file_or_stdin_and_is_shown_nowhere() {
     hidden(run(&etcd, &["user", "add", &typed, "-vv"]).code(2).err_has("'NAME:PASSWORD' is not accepted"));
     hidden(run(&etcd, &["user", "add", "dave", "--no-password", "--new-password-file", &good]).code(2));
     assert_eq!(etcd.etcdctl_ok(&["user", "list"]), "alice\n");
+    let on_stdin =
+        |text: &str| kvadm(&etcd, &["user", "password", "alice", "--new-password-file", "-"]).stdin(text).run();
+    on_stdin(&format!("{PASSWORD}\ntwo\n")).code(2).err_has("the password on stdin has more than one line");
+    on_stdin("nul\0").code(2).err_has("has a NUL character");
+    on_stdin(&format!(" {PASSWORD}\n")).ok().err_has("warning: the password on stdin begins or ends with a blank");
+    hidden(on_stdin(&format!("\u{feff}{PASSWORD}\r\n")).ok().err_has("byte order mark, which is left out"));
 
     enable(&etcd);
     kvadm(&etcd, &["get", "/x", "--user", "alice", "--password-file", &good])
@@ -149,6 +155,121 @@ fn a_password_comes_from_a_file_or_stdin_and_is_shown_nowhere() {
         .run()
         .code(4)
         .err_has("authentication");
+}
+
+/// etcd keeps that a user was added without a password, and answers to a new one as to any other.
+#[test]
+fn a_password_without_effect_is_no_success() {
+    let etcd = open_etcd();
+    run(&etcd, &["user", "add", "bob", "--no-password"]).ok();
+    run(&etcd, &["role", "add", "reader"]).ok();
+    run(&etcd, &["user", "grant", "bob", "reader"]).ok();
+    let password = ["user", "password", "bob", "--new-password-file", "-"];
+    let off = kvadm(&etcd, &password).stdin(PASSWORD).run();
+    off.ok().err_has("no login can prove the password").err_has("delete the user and add it again");
+    enable(&etcd);
+    let set = |name: &str| {
+        let kvadm = kvadm(&etcd, &["user", "password", name, "--new-password-file", "-", "--user", "root"]);
+        kvadm.env("KVADM_PASSWORD", "root-pw").stdin(PASSWORD).run()
+    };
+    set("bob")
+        .code(4)
+        .out_empty()
+        .err_has("user bob cannot log in")
+        .err_has("it keeps that a user was added without a password")
+        .err_has("user delete bob', 'kvadm ")
+        .err_has("user grant bob reader'");
+    let add = kvadm(&etcd, &["user", "add", "carol", "--new-password-file", "-", "--user", "root"]);
+    add.env("KVADM_PASSWORD", "root-pw").stdin("old").run().ok();
+    set("carol").ok().out("set-password\tapplied\tcarol\n").err_lacks("prove");
+    kvadm(&etcd, &["user", "show", "carol", "--user", "carol"]).env("KVADM_PASSWORD", PASSWORD).run().ok();
+}
+
+/// A name over 32,768 bytes ends the members of etcd for good.
+#[test]
+fn long_names_are_refused_before_anything_is_sent() {
+    let etcd = open_etcd();
+    let long = "n".repeat(40_000);
+    for name in [&long, &"n".repeat(1025)] {
+        for args in
+            [&["user", "add", name, "--no-password"][..], &["role", "add", name], &["role", "add", name, "--dry-run"]]
+        {
+            let run = run(&etcd, args);
+            run.code(2).err_has("bytes, and kvadm sends 1024 at most").err_has(&format!("{}… (", "n".repeat(64)));
+            assert!(run.stderr_text().len() < 1000, "{run:?}");
+        }
+        for text in [
+            format!("roles: {{}}\nusers:\n  ? {name}\n  : {{}}\n"),
+            format!("roles:\n  ? {name}\n  : {{}}\nusers: {{}}\n"),
+        ] {
+            for verb in [&["auth", "diff", "-"][..], &["auth", "apply", "-", "--no-password", "--yes"]] {
+                let run = kvadm(&etcd, verb).stdin(&text).run();
+                run.code(2).err_has("bytes, and kvadm sends 1024 at most").err_has(&format!("'{}…'", "n".repeat(64)));
+                assert!(run.stderr_text().len() < 1000, "{run:?}");
+            }
+        }
+    }
+    for kind in ["user", "role"] {
+        let run = run(&etcd, &[kind, "show", &long]);
+        run.code(1).err_has(&format!("{kind} not found: {}… (40000 bytes)", "n".repeat(64)));
+    }
+    assert_eq!(etcd.received("UserAdd") + etcd.received("RoleAdd"), 0);
+    let most = "m".repeat(1024);
+    run(&etcd, &["user", "add", &most, "--no-password"]).ok();
+    run(&etcd, &["user", "list"]).ok().out(&format!("{most}\n"));
+}
+
+#[test]
+fn an_argument_that_may_be_a_password_is_not_repeated() {
+    for line in [
+        "user add root hunter2",
+        "user password bob hunter2",
+        "user passwd bob -- hunter2",
+        "user add root --no-password=hunter2",
+        "user add root --yes=hunter2",
+        "--yes=hunter2 user add root",
+        "--endpoints http://localhost:1 user delete root hunter2",
+        "auth enable hunter2",
+        "auth enable --keep-password=hunter2",
+    ] {
+        for format in ["text", "json"] {
+            let run = Kvadm::new().args(line.split(' ')).run();
+            run.code(2).out_empty().err_lacks("hunter2").err_has("(not shown)").err_has("--new-password-file");
+            let words: Vec<&str> = ["-o", format].into_iter().chain(line.split(' ')).collect();
+            let run = Kvadm::new().args(words).run();
+            run.code(2).out_empty().err_lacks("hunter2").err_has("(not shown)");
+        }
+    }
+    // Elsewhere, what is wrong is named.
+    Kvadm::new().args(["version", "user"]).run().code(2).err_has("'user'");
+    Kvadm::new().args(["user", "add", "bob", "--no-pasword"]).run().code(2).err_has("'--no-pasword'");
+}
+
+#[test]
+fn a_certificates_name_may_have_colons() {
+    let etcd = open_etcd();
+    run(&etcd, &["user", "add", "system:node:x", "--no-password"]).ok();
+    run(&etcd, &["user", "add", "system:node:y"]).code(2).err_has("add --no-password").err_lacks("node:y");
+    run(&etcd, &["user", "list"]).ok().out("system:node:x\n");
+}
+
+#[test]
+fn reading_the_roles_of_all_users_is_announced() {
+    let server = FakeServer::start(|asked: &Asked| {
+        let head = Message::new().message(1, &answers::header(9));
+        match asked.method.as_str() {
+            "Auth/UserList" => head.bytes(2, "alice").into(),
+            "Auth/RoleList" => head.bytes(2, "reader").into(),
+            "Auth/UserGet" => {
+                std::thread::sleep(Duration::from_millis(2300));
+                head.bytes(2, "reader").into()
+            }
+            "Auth/AuthStatus" => head.int(2, 0).into(),
+            _ => answers::valid(asked),
+        }
+    });
+    let run = Kvadm::new().endpoint(&server.endpoint()).args(["role", "delete", "reader", "--dry-run"]).run();
+    run.ok().err_has("reading the roles of 1 user").err_has("which user alice has");
 }
 
 #[test]
@@ -261,7 +382,7 @@ fn a_lost_answer_is_read_back_and_nothing_is_sent_twice() {
     };
     lost(&["UserGrantRole"], &etcd, &["user", "grant", "alice", "reader"], "")
         .ok()
-        .out("grant-role\tfound-applied\talice\treader\t\t\t\t\n")
+        .out("grant-role\tfound-applied\talice\treader\n")
         .err_has("the answer to 'grant role reader to user alice' was lost");
     let password = ["user", "password", "alice", "--new-password-file", "-"];
     lost(&["UserChangePassword"], &etcd, &password, "")
@@ -269,6 +390,11 @@ fn a_lost_answer_is_read_back_and_nothing_is_sent_twice() {
         .out_empty()
         .err_has("cannot set the password of user alice")
         .err_has("set the password again, which does no harm: 'kvadm --endpoints ");
+    let added = ["user", "add", "dave", "--new-password-file", "-"];
+    lost(&["UserAdd"], &etcd, &added, "")
+        .code(7)
+        .out_empty()
+        .err_has("user dave exists now; whether this command added it");
     enable(&etcd);
     // A login proves the password.
     lost(&["UserChangePassword"], &etcd, &password, "root").ok().out_has("found-applied");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::state::{AccessState, RolePermissions, canonical, has_no_keys};
-use super::words::{ROOT, shown};
+use super::words::{ROOT, name_fault, shown};
 use crate::config::document_fault::{DocumentError, DocumentFault, nearest, read_document, unknown_word};
 use crate::config::document_fields::{field, flag, mapping, must_be, name, text, word};
 use crate::kvstore::{Access, KeyRange};
@@ -81,9 +81,11 @@ fn read_named<'a, T>(
     };
     let mut found = Vec::with_capacity(entries.len());
     for (name, value) in entries {
-        let entry = match name.is_empty() {
-            true => Err(DocumentFault::new(format!("a {noun} has an empty name"))),
-            false => read(value).map_err(|fault| fault.of(&format!("{noun} '{}'", short(name)))),
+        let of = |fault: DocumentFault| fault.of(&format!("{noun} '{}'", short(name)));
+        let entry = match name_fault(name) {
+            _ if name.is_empty() => Err(DocumentFault::new(format!("a {noun} has an empty name"))),
+            Some(why) => Err(of(DocumentFault::new(why))),
+            None => read(value).map_err(of),
         };
         found.push((name.clone(), entry.map_err(|fault| fault.within_key(name).within_key(key))?));
     }
@@ -180,6 +182,7 @@ fn read_permission(value: &Value) -> Result<(KeyRange, Access), DocumentFault> {
     let to = field(fields, "to", not_empty)?;
     let all = field(fields, "all", |value| match value {
         Value::Bool(true) => Ok(()),
+        Value::Bool(false) => Err(DocumentFault::new("must be true, not false").hint("omit 'all', and name the keys")),
         other => Err(must_be("true", other)),
     })?;
     let range = match (key, prefix, from, to, all) {

@@ -6,9 +6,29 @@ use crate::output::bytes;
 /// The user that etcd requires, and the role that may do everything.
 pub const ROOT: &str = "root";
 
+/// The longest name that kvadm gives to a user or a role. etcd itself has no limit: a name of more than 32,768 bytes, the
+/// `MaxKeySize` of its database, ends each member, and ends it again after every restart.
+pub const MAX_NAME_BYTES: usize = 1024;
+/// How much of a longer name is shown.
+const SHOWN_CHARS: usize = 64;
+
 /// A name on one line. A server may send any text.
 pub fn shown(name: &str) -> String {
-    bytes::name(name.as_bytes())
+    if name.len() <= MAX_NAME_BYTES {
+        return bytes::name(name.as_bytes());
+    }
+    let start: String = name.chars().take(SHOWN_CHARS).collect();
+    format!("{}… ({} bytes)", bytes::name(start.as_bytes()), name.len())
+}
+
+/// Why a user or a role must not be given this name.
+pub fn name_fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("the name is empty".to_owned());
+    }
+    let bytes = name.len();
+    (bytes > MAX_NAME_BYTES)
+        .then(|| format!("the name has {bytes} bytes, and kvadm sends {MAX_NAME_BYTES} at most: etcd does not survive a very long one"))
 }
 
 /// A range in words: "key /a", "keys with the prefix /a/", "all keys", "keys from a to b".
@@ -36,6 +56,15 @@ pub fn format_permission(permission: &Permission) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_refused_and_shortened() {
+        assert_eq!(shown(&"x".repeat(1024)).len(), 1024);
+        assert_eq!(shown(&"é".repeat(1000)), format!("{}… (2000 bytes)", "é".repeat(64)));
+        assert_eq!(name_fault(&"x".repeat(1024)), None);
+        assert!(name_fault(&"x".repeat(1025)).is_some_and(|why| why.starts_with("the name has 1025 bytes")));
+        assert!(name_fault("").is_some());
+    }
 
     #[test]
     fn ranges_in_words() {

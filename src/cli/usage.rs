@@ -53,8 +53,42 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
         // It was not meant as a value.
         error.remove(ContextKind::Suggested);
     }
+    hide_password(&mut error, &words);
     error
 }
+
+/// Where a password is easily typed into the command line, an argument that is not expected is not repeated: neither on a
+/// terminal nor in the log of a script.
+fn hide_password(error: &mut clap::Error, words: &[String]) {
+    let is_one = |word: &str| PASSWORD_VERBS.contains(&word);
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    // "Usage: kvadm VERB …"
+    let verb = usage.split_whitespace().nth(2).filter(|word| !word.starts_with(['[', '<', '-']));
+    if !verb.map_or_else(|| words.iter().any(|word| is_one(word)), is_one) {
+        return;
+    }
+    let kind = match error.kind() {
+        // A misspelt option is shown.
+        ErrorKind::UnknownArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(arg)) if !arg.starts_with('-') => ContextKind::InvalidArg,
+            _ => return,
+        },
+        ErrorKind::TooManyValues => ContextKind::InvalidValue,
+        _ => return,
+    };
+    let hidden = error.get(kind).map(ToString::to_string).unwrap_or_default();
+    error.insert(kind, ContextValue::String("(not shown)".to_owned()));
+    let tip = "an argument here may be a password, which command lines do not take: they are visible to other users; \
+               --new-password-file FILE reads one";
+    let mut tips = vec![StyledStr::from(tip)];
+    if let Some(ContextValue::StyledStrs(others)) = error.get(ContextKind::Suggested) {
+        tips.extend(others.iter().filter(|other| !other.to_string().contains(&hidden)).cloned());
+    }
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+}
+
+/// Verbs after which passwords are typed.
+const PASSWORD_VERBS: [&str; 2] = ["auth", "user"];
 
 /// Replaces clap's usage line, which has only the arguments that the error is about, by that of the verb.
 fn show_whole_usage(error: &mut clap::Error, grammar: &clap::Command) {

@@ -1,6 +1,9 @@
 //! What the verbs that change users and roles share: the caller's state, carrying out changes, and what is missing.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::access::words::{ROOT, format_permission, shown};
 use crate::access::{AuthChange, AuthState, ChangeOutcome, check_lockout, execute};
@@ -9,9 +12,14 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Refusal, Store};
 use crate::output::AuthChangeRow;
+use crate::plural::counted;
 
 /// Concurrent requests for the roles of users.
 const CONCURRENT_REQUESTS: usize = 16;
+/// Time limit for looking for a user whose addition was not answered.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long reading the roles of all users may take without a word.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
 /// Names that an error lists.
 const LISTED_NAMES: usize = 8;
 
@@ -120,15 +128,10 @@ pub async fn carry_out(
 ) -> Result<Exit, Failure> {
     let mut sink = ctx.out.stream();
     for (done, change) in changes.iter().enumerate() {
-        match execute(store, consent, change).await {
-            Ok(ChangeOutcome::Applied) => sink.push(&row(change, "applied"))?,
-            Ok(ChangeOutcome::FoundApplied) => {
-                ctx.out.note(&format!("the answer to '{change}' was lost; etcd is in the state that was asked for"));
-                sink.push(&row(change, "found-applied"))?;
-            }
-            Err(error) => {
+        match make(ctx, store, consent, change).await {
+            Ok(outcome) => sink.push(&row(change, outcome))?,
+            Err(failure) => {
                 sink.finish()?;
-                let failure = explain(ctx, store, change, error).await;
                 return Err(match changes.len() - done - 1 {
                     0 => failure,
                     left => failure.hint(format!(
@@ -144,6 +147,26 @@ pub async fn carry_out(
     }
     sink.finish()?;
     Ok(Exit::Done)
+}
+
+/// Makes one change, and returns its outcome in JSON.
+///
+/// # Errors
+/// The failure of the change, with what helps.
+pub async fn make(
+    ctx: &Context,
+    store: &Store,
+    consent: &Consent,
+    change: &AuthChange,
+) -> Result<&'static str, Failure> {
+    match execute(store, consent, change).await {
+        Ok(ChangeOutcome::Applied) => Ok("applied"),
+        Ok(ChangeOutcome::FoundApplied) => {
+            ctx.out.note(&format!("the answer to '{change}' was lost; etcd is in the state that was asked for"));
+            Ok("found-applied")
+        }
+        Err(error) => Err(explain(ctx, store, change, error).await),
+    }
 }
 
 /// Prints what a dry run would do.
@@ -180,6 +203,9 @@ pub async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: E
     let mut failure = Failure::from(error).context(format!("cannot {change}"));
     if unknown {
         failure.hints = vec![look_at(ctx, change)];
+        if let AuthChange::AddUser { name, password: Some(_) } = change {
+            failure.hints.insert(0, look_for_user(store, name).await);
+        }
         return failure;
     }
     if let (
@@ -195,12 +221,27 @@ pub async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: E
     failure
 }
 
+/// Whether a user exists whose addition was not answered. Without a login, its password cannot be known.
+async fn look_for_user(store: &Store, name: &str) -> String {
+    let shown = shown(name);
+    match store.for_cleanup(LOOK_TIMEOUT).users().await {
+        Ok(users) if users.iter().any(|user| user == name) => {
+            format!("user {shown} exists now; whether this command added it, and with its password, is not known")
+        }
+        Ok(_) => format!("user {shown} does not exist so far; etcd may still add it"),
+        Err(_) => format!("whether user {shown} exists could not be read"),
+    }
+}
+
 /// How to see the outcome of a change whose answer was lost.
 fn look_at(ctx: &Context, change: &AuthChange) -> String {
     let line = |words: &[&str], name: &str| ctx.command_line(words).key(name.as_bytes()).to_string();
     match change {
-        AuthChange::SetPassword { name, .. } | AuthChange::AddUser { name, password: Some(_) } => {
+        AuthChange::SetPassword { name, .. } => {
             format!("set the password again, which does no harm: '{}'", line(&["user", "password"], name))
+        }
+        AuthChange::AddUser { name, password: Some(_) } => {
+            format!("if the user exists, set its password, which does no harm: '{}'", line(&["user", "password"], name))
         }
         AuthChange::AddUser { name, .. } | AuthChange::DeleteUser { name } => {
             format!("etcd may still apply it; see whether the user exists: '{}'", line(&["user", "show"], name))
@@ -218,6 +259,15 @@ fn look_at(ctx: &Context, change: &AuthChange) -> String {
             format!("etcd may still apply it; run '{}'", ctx.command_line(&["auth", "status"]))
         }
     }
+}
+
+/// Adds the commands that give a password to a user that was added without one.
+pub fn again_with_password(ctx: &Context, name: &str, roles: &[String], failure: Failure) -> Failure {
+    let line = |words: &[&str]| ctx.command_line(words).key(name.as_bytes());
+    let mut lines = vec![line(&["user", "delete"]), line(&["user", "add"])];
+    lines.extend(roles.iter().map(|role| line(&["user", "grant"]).key(role.as_bytes())));
+    let lines: Vec<String> = lines.iter().map(|line| format!("'{line}'")).collect();
+    failure.hint(format!("delete the user and add it again, with its roles: {}", lines.join(", ")))
 }
 
 /// Says that a user or role does not exist, and which one may be meant. Returns the exit code of "not found".
@@ -255,8 +305,26 @@ pub fn listed_names(names: &[String]) -> String {
 ///
 /// # Errors
 /// Any error of the requests.
-pub async fn users_with_role(store: &Store, role: &str) -> Result<Vec<String>, Error> {
-    let users = store.users().await?;
+pub async fn users_with_role(ctx: &Context, role: &str) -> Result<Vec<String>, Error> {
+    let store = ctx.store();
+    let users = announced(ctx, "waiting for the list of users", store.users()).await?;
+    let about = format!("reading the roles of {}", counted(users.len(), "user"));
+    announced(ctx, &about, users_among(store, &users, role)).await
+}
+
+/// Says what is waited for if it takes long.
+async fn announced<T>(ctx: &Context, about: &str, work: impl Future<Output = T>) -> T {
+    let due = Instant::now() + ANNOUNCE_AFTER;
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep_until(due) => ctx.out.note(about),
+    }
+    work.await
+}
+
+async fn users_among(store: &Store, users: &[String], role: &str) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for chunk in users.chunks(CONCURRENT_REQUESTS) {
         let mut tasks = JoinSet::new();

@@ -8,6 +8,7 @@ pub mod complete;
 pub mod completions;
 pub mod config;
 pub mod delete;
+pub mod denied;
 pub mod diff;
 pub mod downgrade;
 pub mod edit;

@@ -1,6 +1,6 @@
 //! The new password of a user: from a prompt, a file or stdin, never from the command line.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,7 +56,10 @@ impl NewPassword {
     pub async fn read(&self, ctx: &Context, question: &str) -> Result<Secret, Failure> {
         match self.new_password_file.as_deref() {
             Some(path) if path == Path::new("-") && ctx.out.can_ask() => ask_twice(ctx, question),
-            Some(path) if path == Path::new("-") => check(from_stdin(ctx).await?, "the password on stdin"),
+            Some(path) if path == Path::new("-") => {
+                let text = from_stdin(ctx).await?;
+                checked_text(ctx, text.expose(), "the password on stdin")
+            }
             Some(path) => from_file(ctx, path).await,
             None => ask_twice(ctx, question),
         }
@@ -74,6 +77,7 @@ fn no_terminal() -> Failure {
 /// [`Exit::Usage`] for an empty or unusable password, two that differ, or no terminal.
 pub fn ask_twice(ctx: &Context, question: &str) -> Result<Secret, Failure> {
     let first = check(ask(ctx, &format!("{question}: "))?, "the password")?;
+    warn_of_blanks(ctx, &first, "the password");
     let second = ask(ctx, "The same password again: ")?;
     if first != second {
         return Err(Failure::usage("the two passwords differ; nothing was changed").hint("run the command again"));
@@ -102,8 +106,13 @@ fn ask(ctx: &Context, prompt: &str) -> Result<Secret, Failure> {
 
 async fn from_stdin(ctx: &Context) -> Result<Secret, Failure> {
     let read = ctx.run_blocking(|| {
-        let mut line = Zeroizing::new(String::new());
-        io::stdin().lock().take(MAX_FILE_BYTES).read_line(&mut line).map(|_| Secret::new(without_line_end(&line)))
+        let mut text = Zeroizing::new(String::new());
+        let stdin = io::stdin();
+        let is_terminal = stdin.is_terminal();
+        let mut input = stdin.lock().take(MAX_FILE_BYTES);
+        // More than one line is refused, as in a file, so that the end of the input is waited for.
+        let read = if is_terminal { input.read_line(&mut text) } else { input.read_to_string(&mut text) };
+        read.map(|_| Secret::new(text.as_str()))
     });
     let announce = async {
         tokio::time::sleep(ANNOUNCE_AFTER).await;
@@ -131,7 +140,27 @@ async fn from_file(ctx: &Context, path: &Path) -> Result<Secret, Failure> {
             "{path} contains a password and is readable by others (mode {mode:03o}): run 'chmod 600 {path}'"
         ));
     }
-    check(Secret::new(without_line_end(text)), &what)
+    checked_text(ctx, text, &what)
+}
+
+/// The password in the text of a file or of stdin.
+fn checked_text(ctx: &Context, text: &str, what: &str) -> Result<Secret, Failure> {
+    let line = without_line_end(text);
+    let plain = line.strip_prefix('\u{feff}').unwrap_or(line);
+    if plain.len() != line.len() {
+        ctx.out.note(&format!("{what} begins with a byte order mark, which is left out"));
+    }
+    let password = check(Secret::new(plain), what)?;
+    warn_of_blanks(ctx, &password, what);
+    Ok(password)
+}
+
+/// A blank at either end is easily typed or copied by mistake.
+fn warn_of_blanks(ctx: &Context, password: &Secret, what: &str) {
+    let text = password.expose();
+    if text.trim().len() != text.len() {
+        ctx.out.warn(&format!("{what} begins or ends with a blank, which is part of the password"));
+    }
 }
 
 fn without_line_end(text: &str) -> &str {
@@ -151,7 +180,10 @@ pub fn check(password: Secret, what: &str) -> Result<Secret, Failure> {
     if text.len() > MAX_BYTES {
         return wrong("is longer than 72 bytes", "etcd hashes passwords with bcrypt, which uses 72 bytes at most");
     }
-    if text.chars().any(|c| matches!(c, '\n' | '\r' | '\0')) {
+    if text.contains('\0') {
+        return wrong("has a NUL character", "etcd's hash, bcrypt, may end there: choose a password without it");
+    }
+    if text.contains(['\n', '\r']) {
         return wrong("has more than one line", "write the password alone on the first line");
     }
     Ok(password)

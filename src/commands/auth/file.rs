@@ -346,7 +346,7 @@ fn without_passwords(missing: &[String]) -> Failure {
     let users = counted(missing.len(), "new user");
     Failure::conflict(format!("{users} without a password: {}; nothing was changed", listed_names(missing)))
         .hint("give the passwords with --passwords-file FILE (NAME: PASSWORD, readable by you only)")
-        .hint("or add --no-password: such users log in with client certificates, or get a password later")
+        .hint("or add --no-password: such users log in with client certificates only, also if they are given a password later")
 }
 
 /// Says what was done before the failure.

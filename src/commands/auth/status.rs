@@ -1,6 +1,7 @@
 //! `kvadm auth status`: what etcd tells about its authentication and about the caller.
 
 use crate::access::words::{ROOT, shown};
+use crate::commands::denied::no_user;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{AuthStatus, Caller, Error, Refusal, Store};
@@ -21,8 +22,9 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
         revision = store.auth_status().await.ok().and_then(|status| status.revision);
     }
     let mut refused = None;
+    let mut missing = false;
     let administrator = match &caller {
-        Some(caller) => match has_root_role(store, caller.user()).await {
+        Some(caller) => match root_role_of_caller(store, caller, &mut missing).await {
             Err(error) if error.is_refusal(Refusal::BadPassword) => {
                 refused = Some(error);
                 None
@@ -33,18 +35,28 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     };
     let root_ready = match &caller {
         _ if refused.is_some() => None,
+        // etcd answers that the caller is not found, whoever is asked for.
+        Some(_) if missing && enabled != Some(false) => None,
         Some(caller) if caller.user() == ROOT => administrator,
         _ => has_root_role(store, ROOT).await?,
     };
     let user = caller.as_ref().map(Caller::user);
     if refused.is_none() {
-        ctx.out.note(&sentence(enabled, user, administrator));
+        let who = caller.as_ref().filter(|_| missing).map(no_user);
+        ctx.out.note(&sentence(enabled, user, administrator, who));
     }
     let login = caller.as_ref().map(|caller| match caller {
         Caller::Password(_) => "password",
         Caller::Certificate(_) => "certificate",
     });
-    ctx.out.one(&AuthStatusAnswer { enabled, auth_revision: revision, user, login, administrator, root_ready })?;
+    ctx.out.properties(&AuthStatusAnswer {
+        enabled,
+        auth_revision: revision,
+        user,
+        login,
+        administrator,
+        root_ready,
+    })?;
     match refused {
         Some(error) => Err(Failure::from(error).context("the login of this command's user is refused")),
         None => Ok(Exit::Done),
@@ -61,12 +73,24 @@ async fn has_root_role(store: &Store, user: &str) -> Result<Option<bool>, Error>
     }
 }
 
-fn sentence(enabled: Option<bool>, user: Option<&str>, administrator: Option<bool>) -> String {
+/// The same for the caller. The common name of a certificate may be no user.
+async fn root_role_of_caller(store: &Store, caller: &Caller, missing: &mut bool) -> Result<Option<bool>, Error> {
+    if matches!(caller, Caller::Certificate(_)) {
+        *missing =
+            matches!(store.user_roles(caller.user()).await, Err(error) if error.is_refusal(Refusal::UserNotFound));
+    }
+    has_root_role(store, caller.user()).await
+}
+
+fn sentence(enabled: Option<bool>, user: Option<&str>, administrator: Option<bool>, missing: Option<String>) -> String {
     let state = match enabled {
         Some(true) => "authentication is enabled",
         Some(false) => "authentication is disabled: everyone can read and write everything",
         None => "the server does not tell whether authentication is enabled",
     };
+    if let Some(missing) = missing {
+        return format!("{state}; {missing}");
+    }
     let who = match (user, administrator) {
         (None, _) => "this command has no user".to_owned(),
         (Some(user), Some(true)) => format!("this command is user {}, who has the role root", shown(user)),

@@ -1,7 +1,7 @@
 //! `kvadm role add`, `delete`, `grant` and `revoke`.
 
 use crate::access::AuthChange;
-use crate::access::words::{ROOT, format_permission, format_range, shown};
+use crate::access::words::{ROOT, format_permission, format_range, name_fault, shown};
 use crate::commands::auth_change::{
     carry_out, cluster_words, listed, listed_names, not_found, print_dry_run, print_unchanged, refuse_lockout,
     users_with_role,
@@ -13,8 +13,8 @@ use crate::kvstore::{Access, Permission, Refusal};
 
 /// Adds a role.
 pub async fn add(ctx: &Context, name: &str) -> Result<Exit, Failure> {
-    if name.is_empty() {
-        return Err(Failure::usage("the name of the role is empty"));
+    if let Some(why) = name_fault(name) {
+        return Err(Failure::usage(format!("cannot add role '{}': {why}", shown(name))));
     }
     let changes = [AuthChange::AddRole { name: name.to_owned() }];
     if !ctx.safety.dry_run {
@@ -34,7 +34,7 @@ pub async fn delete(ctx: &Context, name: &str) -> Result<Exit, Failure> {
     }
     let changes = [AuthChange::DeleteRole { name: name.to_owned() }];
     refuse_lockout(ctx, &changes).await?;
-    let users = users_with_role(ctx.store(), name).await?;
+    let users = users_with_role(ctx, name).await?;
     let about = match users.as_slice() {
         [] => "which no user has".to_owned(),
         [user] => format!("which user {} has", shown(user)),

@@ -1,20 +1,21 @@
 //! `kvadm user add`, `delete`, `password`, `grant` and `revoke`.
 
 use crate::access::AuthChange;
-use crate::access::words::{ROOT, shown};
+use crate::access::words::{ROOT, name_fault, shown};
 use crate::commands::auth_change::{
-    carry_out, cluster_words, listed_names, not_found, print_dry_run, print_unchanged, refuse_lockout,
+    again_with_password, carry_out, cluster_words, listed_names, make, not_found, print_dry_run, print_unchanged,
+    refuse_lockout, row,
 };
 use crate::commands::new_password::NewPassword;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Caller, Refusal};
+use crate::kvstore::{Caller, PasswordCheck, Refusal};
 use crate::plural::counted;
 use crate::transport::Secret;
 
 /// Adds a user; without `password`, one that only a client certificate can name.
 pub async fn add(ctx: &Context, name: &str, password: Option<&NewPassword>) -> Result<Exit, Failure> {
-    check_new_name(ctx, name)?;
+    check_new_name(ctx, name, password.is_some())?;
     if let Some(source) = password.filter(|_| !ctx.safety.dry_run) {
         source.check_source(ctx)?;
     }
@@ -35,17 +36,19 @@ pub async fn add(ctx: &Context, name: &str, password: Option<&NewPassword>) -> R
     carry_out(ctx, ctx.store(), &ctx.consent_if_several(1, 0, "")?, &changes).await
 }
 
-fn check_new_name(ctx: &Context, name: &str) -> Result<(), Failure> {
-    if name.is_empty() {
-        return Err(Failure::usage("the name of the user is empty"));
-    }
-    if let Some((user, _)) = name.split_once(':') {
+fn check_new_name(ctx: &Context, name: &str, has_password: bool) -> Result<(), Failure> {
+    // The common name of a certificate may have colons.
+    if let Some((user, _)) = name.split_once(':').filter(|_| has_password) {
         // The name may hold a password, and is not repeated.
         let line = ctx.command_line(&["user", "add"]).key(user.as_bytes());
         return Err(Failure::usage("'NAME:PASSWORD' is not accepted: command lines are visible to other users")
-            .hint(format!("'{line}' asks for the password; --new-password-file FILE reads it")));
+            .hint(format!("'{line}' asks for the password; --new-password-file FILE reads it"))
+            .hint("for the common name of a client certificate, add --no-password"));
     }
-    Ok(())
+    match name_fault(name) {
+        Some(why) => Err(Failure::usage(format!("cannot add user '{}': {why}", shown(name)))),
+        None => Ok(()),
+    }
 }
 
 /// Reads the password; with --dry-run only if that asks nobody.
@@ -78,19 +81,52 @@ pub async fn set_password(ctx: &Context, name: &str, password: &NewPassword) -> 
     if !ctx.safety.dry_run {
         password.check_source(ctx)?;
     }
-    if roles_of(ctx, name).await?.is_none() {
-        return missing_user(ctx, name).await;
-    }
+    let Some(roles) = roles_of(ctx, name).await? else { return missing_user(ctx, name).await };
     let password = read(ctx, password, &format!("New password of user {}", shown(name))).await?;
     let changes = [AuthChange::SetPassword { name: name.to_owned(), password }];
     if ctx.safety.dry_run {
         return print_dry_run(ctx, &changes);
     }
-    let exit = carry_out(ctx, ctx.store(), &ctx.consent_if_several(1, 0, "")?, &changes).await?;
+    let [change] = &changes;
+    let outcome = make(ctx, ctx.store(), &ctx.consent_if_several(1, 0, "")?, change).await?;
+    try_password(ctx, name, &roles, change).await?;
+    ctx.out.one(&row(change, outcome))?;
     if matches!(ctx.store().caller(), Some(Caller::Password(user)) if user == name) {
         ctx.out.note("this command's own user has another password now: change it where it is configured");
     }
-    Ok(exit)
+    Ok(Exit::Done)
+}
+
+/// Logs in with the new password. etcd accepts one for a user that was added without a password, and then no login with it.
+async fn try_password(ctx: &Context, name: &str, roles: &[String], change: &AuthChange) -> Result<(), Failure> {
+    let AuthChange::SetPassword { password, .. } = change else { return Ok(()) };
+    let user = shown(name);
+    match ctx.store().check_password(name, password).await {
+        Ok(PasswordCheck::Accepted) => Ok(()),
+        Ok(PasswordCheck::NotEnabled) => {
+            ctx.out.note(&format!(
+                "authentication is disabled, so that no login can prove the password; if user {user} was added without a \
+                 password, it still cannot log in with one: delete the user and add it again"
+            ));
+            Ok(())
+        }
+        Ok(PasswordCheck::Rejected) => {
+            let why = "etcd took the new password, and rejects a login with it: it keeps that a user was added without a \
+                       password";
+            let failure = Failure::new(Exit::Refused, why).context(format!("user {user} cannot log in"));
+            let failure = again_with_password(ctx, name, roles, failure);
+            Err(match name {
+                ROOT => failure.hint("etcd keeps root while authentication is enabled: 'kvadm auth disable' first"),
+                _ => failure,
+            })
+        }
+        Err(error) => {
+            ctx.out.note(&format!(
+                "the password was set; whether user {user} can log in with it could not be tried: {error}"
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// Grants roles to a user.

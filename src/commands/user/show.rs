@@ -24,7 +24,12 @@ pub async fn run(ctx: &Context, name: &str, detail: bool) -> Result<Exit, Failur
     let roles = match store.user_roles(name).await {
         Ok(roles) => roles,
         Err(error) if error.is_refusal(Refusal::UserNotFound) => {
-            return Ok(not_found(ctx, "user", name, &store.users().await.unwrap_or_default()));
+            let users = match store.users().await {
+                // It is the caller who is no user.
+                Err(error) if error.is_refusal(Refusal::UserNotFound) => return Err(error.into()),
+                users => users.unwrap_or_default(),
+            };
+            return Ok(not_found(ctx, "user", name, &users));
         }
         Err(error) => return Err(error.into()),
     };

@@ -64,7 +64,12 @@ impl Store {
     pub async fn auth_status(&self) -> Result<AuthStatus, Error> {
         match self.request_auth_status().await {
             Ok(answer) => Ok(AuthStatus { enabled: Some(answer.enabled), revision: Some(answer.auth_revision) }),
-            Err(error) if [Refusal::Permission, Refusal::NoUser].iter().any(|kind| error.is_refusal(*kind)) => {
+            // A certificate's common name may be no user.
+            Err(error)
+                if [Refusal::Permission, Refusal::NoUser, Refusal::UserNotFound]
+                    .iter()
+                    .any(|kind| error.is_refusal(*kind)) =>
+            {
                 Ok(AuthStatus { enabled: Some(true), revision: None })
             }
             // etcd 3.4: a login without a name is refused in both cases, for different reasons.

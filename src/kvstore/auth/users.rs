@@ -73,7 +73,8 @@ impl Store {
         self.call(auth_change("user delete"), send).await.map(|_| ())
     }
 
-    /// Sets a user's password. etcd gives a user that had none a password as well.
+    /// Sets a user's password. Of a user that was added without one, etcd keeps that it has none, and accepts no login
+    /// with the new one.
     ///
     /// # Errors
     /// [`Refusal::UserNotFound`](crate::kvstore::Refusal::UserNotFound), [`Error::Unknown`], or any other error of the request.

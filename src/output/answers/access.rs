@@ -1,6 +1,6 @@
 //! Records of `auth`, `user` and `role`.
 
-use super::{Borrowed, Field, Record, Report, Tone, Value, always, data};
+use super::{Borrowed, Field, Record, Report, Tone, Value, Visibility, always, data};
 use crate::kvstore::{KeyRange, Permission};
 
 /// `auth status`.
@@ -191,14 +191,23 @@ pub struct AuthChangeRow<'a> {
 
 impl Record for AuthChangeRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let form = self.range.map(RangeForm::of);
+        let form = form.as_ref();
+        let columns = [
+            ("user", Value::str(self.user)),
+            ("role", Value::str(self.role)),
+            ("access", Value::str(self.access)),
+            ("range", Value::str(form.map(|form| form.form))),
+            ("key", Value::bytes(form.and_then(|form| form.key))),
+            ("range_end", Value::bytes(form.and_then(|form| form.range_end))),
+        ];
         visit(always("change", Value::Str(self.change)));
         visit(always("outcome", Value::Str(self.outcome)));
-        visit(always("user", Value::str(self.user)));
-        visit(always("role", Value::str(self.role)));
-        visit(always("access", Value::str(self.access)));
-        match self.range {
-            Some(range) => RangeForm::of(range).visit(visit),
-            None => ["range", "key", "range_end"].into_iter().for_each(|name| visit(always(name, Value::Absent))),
+        // A line of text ends with its last value; a table has all columns.
+        let used = columns.iter().rposition(|(_, value)| !matches!(value, Value::Absent)).map_or(0, |last| last + 1);
+        for (index, (name, value)) in columns.into_iter().enumerate() {
+            let show = if index < used { Visibility::Always } else { Visibility::EveryTable };
+            visit(Field { name, value, show });
         }
         visit(data("dry_run", if self.dry_run { Value::Bool(true) } else { Value::Absent }));
     }
