@@ -182,6 +182,11 @@ pub async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: E
         failure.hints = vec![look_at(ctx, change)];
         return failure;
     }
+    if let (AuthChange::GrantPermission { role, .. }, false) = (change, failure.exit == Exit::Refused) {
+        let show = ctx.command_line(&["role", "show"]).key(role.as_bytes());
+        failure =
+            failure.hint(format!("if the role had another permission for these keys, it may be revoked: '{show}'"));
+    }
     if let (
         Some(Error::Refused { kind: Refusal::PermissionNotGranted, .. }),
         AuthChange::RevokePermission { role, .. },
