@@ -13,6 +13,9 @@ pub fn shown(name: &str) -> String {
 
 /// A range in words: "key /a", "keys with the prefix /a/", "all keys", "keys from a to b".
 pub fn format_range(range: &KeyRange) -> String {
+    if range.start.is_empty() && range.is_empty() {
+        return "no key (the first key is empty)".to_owned();
+    }
     if range.is_one_key() {
         return format!("key {}", bytes::name(&range.start));
     }
@@ -45,6 +48,7 @@ mod tests {
             (KeyRange::prefix(b""), "all keys"),
             (KeyRange::between(b"a", None), "all keys from a"),
             (KeyRange::between(b"a", Some(b"c")), "keys from a to c"),
+            (KeyRange::between(b"", Some(b"")), "no key (the first key is empty)"),
             (KeyRange::prefix(b"\xff"), "all keys from \\xff"),
             (KeyRange::key(b"\x1b[2J"), "key \\x1b[2J"),
         ] {
