@@ -78,10 +78,10 @@ fn a_permission_is_replaced_whatever_else_has_its_first_key() {
          users: {}\n",
     );
     auth(&etcd, "apply", &file.path(), &["--yes"]).ok();
-    run(&etcd, &["role", "show", "r"]).ok().out("write\tkey\ta\t\nread\trange\ta\tc\nwrite\tfrom\ta\t\n");
+    run(&etcd, &["role", "show", "r"]).ok().out("write\tfrom\ta\t\nwrite\tkey\ta\t\nread\trange\ta\tc\n");
     auth(&etcd, "diff", &file.path(), &[]).ok().out_empty();
     run(&etcd, &["role", "revoke", "r", "--from", "a", "--to", "c", "--yes"]).ok();
-    run(&etcd, &["role", "show", "r"]).ok().out("write\tkey\ta\t\nwrite\tfrom\ta\t\n");
+    run(&etcd, &["role", "show", "r"]).ok().out("write\tfrom\ta\t\nwrite\tkey\ta\t\n");
 }
 
 /// A range without keys allows nothing. Some versions of etcd accept it.
