@@ -13,6 +13,7 @@ mod auth;
 mod auth_changes;
 mod auth_enable;
 mod auth_file;
+mod auth_file_edges;
 mod auth_roles;
 mod auth_users;
 mod auth_who_can;

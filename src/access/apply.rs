@@ -71,7 +71,10 @@ impl<'a> AccessApplier<'a> {
 
     /// Reads everything. Passwords, which also count as revisions, may have changed.
     async fn check_all(&mut self) -> Result<(), AccessApplyError> {
-        let now = read_access(self.store).await?;
+        let now = match read_access(self.store).await {
+            Err(Error::Contended { what, .. }) => return Err(AccessApplyError::ChangedMeanwhile(what)),
+            read => read?,
+        };
         if let Some(difference) = difference(&self.expected, &now.state) {
             return Err(AccessApplyError::ChangedMeanwhile(difference));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::words::{format_permission, format_range, shown};
 use crate::consent::Consent;
-use crate::kvstore::{Error, KeyRange, PasswordCheck, Permission, Refusal, Store};
+use crate::kvstore::{Access, Error, KeyRange, PasswordCheck, Permission, Refusal, Store};
 use crate::transport::Secret;
 
 /// Time limit for reading back a change without an answer.
@@ -60,7 +60,7 @@ pub enum AuthChange {
         /// The role.
         name: String,
     },
-    /// Grant a permission to a role; it replaces the role's permission for the same range.
+    /// Grant a permission to a role; it replaces the role's permissions for the same range.
     GrantPermission {
         /// The role.
         role: String,
@@ -129,9 +129,25 @@ impl fmt::Display for AuthChange {
 
 /// Sends the change once. If the answer is lost, reads back whether etcd is in the state that was asked for.
 ///
+/// A permission that etcd would not replace is revoked before the grant.
+///
 /// # Errors
 /// [`Error::Unknown`] if neither an answer nor the state tells the outcome, or any other error of the request.
 pub async fn execute(store: &Store, consent: &Consent, change: &AuthChange) -> Result<ChangeOutcome, Error> {
+    let mut outcome = ChangeOutcome::Applied;
+    if let AuthChange::GrantPermission { role, permission } = change
+        && store.must_revoke_before_grant(role, permission).await?
+    {
+        let revocation = AuthChange::RevokePermission { role: role.clone(), range: permission.range.clone() };
+        outcome = execute_once(store, consent, &revocation).await?;
+    }
+    match execute_once(store, consent, change).await? {
+        ChangeOutcome::Applied => Ok(outcome),
+        found => Ok(found),
+    }
+}
+
+async fn execute_once(store: &Store, consent: &Consent, change: &AuthChange) -> Result<ChangeOutcome, Error> {
     let lost = match send(store, consent, change).await {
         Ok(()) => return Ok(ChangeOutcome::Applied),
         Err(error @ Error::Unknown { .. }) => error,
@@ -178,7 +194,9 @@ async fn is_in_effect(store: &Store, change: &AuthChange) -> Result<bool, Error>
         AuthChange::AddRole { name } => Ok(store.roles().await?.contains(name)),
         AuthChange::DeleteRole { name } => Ok(!store.roles().await?.contains(name)),
         AuthChange::GrantPermission { role, permission } => {
-            Ok(store.role_permissions(role).await?.contains(permission))
+            let permissions = store.role_permissions(role).await?;
+            let of_range = permissions.iter().filter(|one| one.range == permission.range).map(|one| one.access);
+            Ok(of_range.reduce(Access::with) == Some(permission.access))
         }
         AuthChange::RevokePermission { role, range } => match store.role_permissions(role).await {
             Err(error) if error.is_refusal(Refusal::RoleNotFound) => Ok(true),
@@ -192,7 +210,6 @@ async fn is_in_effect(store: &Store, change: &AuthChange) -> Result<bool, Error>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kvstore::Access;
 
     #[test]
     fn changes_are_sentences_without_passwords() {

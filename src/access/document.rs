@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::state::{AccessState, RolePermissions, canonical, has_no_keys};
-use super::words::{ROOT, name_fault, shown};
+use super::words::{ROOT, name_fault, short_name};
 use crate::config::document_fault::{DocumentError, DocumentFault, nearest, read_document, unknown_word};
 use crate::config::document_fields::{field, flag, mapping, must_be, name, text, word};
 use crate::kvstore::{Access, KeyRange};
@@ -13,8 +13,6 @@ use crate::output::bytes;
 
 /// The largest file.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
-/// The longest name of a user or a role in a message.
-const SHOWN_CHARS: usize = 64;
 
 /// The keys of the file. Those that begin with `x-` are for anchors.
 pub(super) const FILE_KEYS: [&str; 2] = ["roles", "users"];
@@ -81,7 +79,7 @@ fn read_named<'a, T>(
     };
     let mut found = Vec::with_capacity(entries.len());
     for (name, value) in entries {
-        let of = |fault: DocumentFault| fault.of(&format!("{noun} '{}'", short(name)));
+        let of = |fault: DocumentFault| fault.of(&format!("{noun} '{}'", short_name(name)));
         let entry = match name_fault(name) {
             _ if name.is_empty() => Err(DocumentFault::new(format!("a {noun} has an empty name"))),
             Some(why) => Err(of(DocumentFault::new(why))),
@@ -92,22 +90,14 @@ fn read_named<'a, T>(
     Ok(found)
 }
 
-/// A name in a message.
-fn short(name: &str) -> String {
-    let mut text: String = name.chars().take(SHOWN_CHARS).collect();
-    if name.chars().count() > SHOWN_CHARS {
-        text.push('…');
-    }
-    shown(&text)
-}
-
 /// The fault of a key that is to hold a password.
 fn refuse_password(key: &str) -> Option<DocumentFault> {
     let plain = key.to_ascii_lowercase();
     if !(plain.contains("passw") || plain == "pass" || plain == "pwd" || plain == "hash") {
         return None;
     }
-    let message = format!("'{}': passwords do not belong in this file, which is to be reviewed and shared", short(key));
+    let message =
+        format!("'{}': passwords do not belong in this file, which is to be reviewed and shared", short_name(key));
     let hint = "remove the key; give the passwords of new users in a private file with --passwords-file";
     Some(DocumentFault::new(message).hint(hint).within_key(key))
 }
@@ -135,7 +125,7 @@ fn read_user(value: &Value) -> Result<Vec<String>, DocumentFault> {
     for (index, item) in list(fields, "roles", "names of roles")?.iter().enumerate() {
         let role = name(item).and_then(|role| match known.insert(role) {
             true => Ok(role.to_owned()),
-            false => Err(DocumentFault::new(format!("the role '{}' is named twice", short(role)))),
+            false => Err(DocumentFault::new(format!("the role '{}' is named twice", short_name(role)))),
         });
         roles.push(role.map_err(|fault| fault.within_item(index).within_key("roles"))?);
     }
@@ -230,7 +220,7 @@ fn check_roles(roles: &[(String, RolePermissions)], users: &[(String, Vec<String
                 Some(_) => fault,
                 None => fault.hint("define the role below 'roles'"),
             };
-            let fault = fault.within_item(index).within_key("roles").of(&format!("user '{}'", short(user)));
+            let fault = fault.within_item(index).within_key("roles").of(&format!("user '{}'", short_name(user)));
             return Err(fault.within_key(user).within_key("users"));
         }
         if user == ROOT && !granted.iter().any(|role| role == ROOT) {

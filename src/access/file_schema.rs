@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::document::ACCESS_WORDS;
+use super::words::MAX_NAME_BYTES;
 use super::words::ROOT;
 
 /// The JSON Schema of the file, in the draft of 2020-12.
 pub fn access_file_schema() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
-    let name = json!({"minLength": 1});
+    let name = json!({"minLength": 1, "maxLength": MAX_NAME_BYTES});
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "kvadm file of users and roles",
@@ -19,7 +20,7 @@ pub fn access_file_schema() -> Value {
         "properties": {
             "roles": {
                 "type": "object",
-                "propertyNames": {"minLength": 1, "not": {"const": ROOT}},
+                "propertyNames": {"minLength": 1, "maxLength": MAX_NAME_BYTES, "not": {"const": ROOT}},
                 "additionalProperties": {
                     "type": "object",
                     "additionalProperties": false,

@@ -61,6 +61,11 @@ pub struct AccessPlan {
 }
 
 impl AccessPlan {
+    /// The changes alone, in their order.
+    pub fn all_changes(&self) -> Vec<AuthChange> {
+        self.changes.iter().map(|planned| planned.change.clone()).collect()
+    }
+
     /// The users that are added.
     pub fn new_users(&self) -> impl Iterator<Item = &str> {
         self.changes.iter().filter_map(|planned| match &planned.change {
@@ -69,15 +74,23 @@ impl AccessPlan {
         })
     }
 
-    /// Adds the revocation of ranges without keys, each of a role that stays.
-    pub fn revoke_empty_ranges(&mut self, empty: &[(String, KeyRange)]) {
-        let of_role = empty.iter().filter(|(role, _)| self.target.roles.contains_key(role));
+    /// Adds the revocation of ranges without keys, each of a role that the file names.
+    pub fn revoke_empty_ranges(&mut self, empty: &[(String, KeyRange)], wanted: &AccessState) {
+        let of_role = empty.iter().filter(|(role, _)| wanted.roles.contains_key(role));
         let revoke = |(role, range): &(String, KeyRange)| PlannedChange {
             change: AuthChange::RevokePermission { role: role.clone(), range: range.clone() },
             effect: AccessEffect::Removes,
             replaced: None,
         };
         self.changes.extend(of_role.map(revoke).collect::<Vec<_>>());
+    }
+
+    /// The caller, if it stays although the file does not name it: for another user, that is a difference.
+    pub fn kept_caller(&self) -> Option<&str> {
+        self.kept.iter().find_map(|kept| match kept {
+            KeptEntry::Caller(user) => Some(user.as_str()),
+            _ => None,
+        })
     }
 
     /// The number of changes with this effect.

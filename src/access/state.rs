@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -11,7 +12,9 @@ use crate::kvstore::{Access, AuthStatus, Error, KeyRange, Permission, Refusal, S
 /// Requests in flight while the lists are read: each waits for a consensus of the members.
 const CONCURRENT_READS: usize = 16;
 /// Attempts to read all lists between two changes of other clients.
-const READ_ATTEMPTS: usize = 5;
+const READ_ATTEMPTS: u32 = 10;
+/// The pause after the first attempt, which doubles, and the longest one: about four seconds together.
+const READ_PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(700));
 
 /// The permissions of a role: a range has one.
 pub type RolePermissions = BTreeMap<KeyRange, Access>;
@@ -46,28 +49,20 @@ pub(super) fn is_missing(error: &Error) -> bool {
 
 /// Whether a permission allows at least what another one does.
 pub fn includes(access: Access, other: Access) -> bool {
-    access == Access::ReadWrite || access == other
+    access.with(other) == access
 }
 
 impl AccessState {
-    /// Adds a role as etcd lists it. Ranges without a key, which etcd 3.4 accepts, are returned: they allow nothing.
+    /// Adds a role as etcd lists it. Ranges without a key, which etcd 3.4 and 3.5 accept, are returned: they allow nothing.
     pub fn add_role(&mut self, role: String, permissions: Vec<Permission>) -> Vec<KeyRange> {
         let (kept, empty): (Vec<_>, Vec<_>) = permissions
             .into_iter()
             .map(|permission| (canonical(permission.range), permission.access))
             .partition(|(range, _)| !has_no_keys(range));
-        // etcd looks for the permission that a grant replaces by its first key only: if another permission of the role has the same
-        // first key, both the former and the new one stay, and add up.
+        // A grant of another client may have added a second permission for the range: both are in force.
         let mut united = RolePermissions::new();
         for (range, access) in kept {
-            united
-                .entry(range)
-                .and_modify(|other| {
-                    if *other != access {
-                        *other = Access::ReadWrite;
-                    }
-                })
-                .or_insert(access);
+            united.entry(range).and_modify(|other| *other = other.with(access)).or_insert(access);
         }
         self.roles.insert(role, united);
         empty.into_iter().map(|(range, _)| range).collect()
@@ -132,7 +127,10 @@ pub struct ObservedAccess {
 /// # Errors
 /// etcd refuses the lists, which only role root may read, or other clients change them all the time.
 pub async fn read_access(store: &Store) -> Result<ObservedAccess, Error> {
-    for _ in 0..READ_ATTEMPTS {
+    for attempt in 0..READ_ATTEMPTS {
+        if let Some(earlier) = attempt.checked_sub(1) {
+            tokio::time::sleep((READ_PAUSES.0 * 2_u32.pow(earlier)).min(READ_PAUSES.1)).await;
+        }
         let before = store.auth_status().await?;
         let lists = lists(store).await?;
         let (users, roles) = &lists;

@@ -21,6 +21,14 @@ pub fn shown(name: &str) -> String {
     format!("{}… ({} bytes)", bytes::name(start.as_bytes()), name.len())
 }
 
+/// A name in a message: on one line, and of a long one its beginning.
+pub fn short_name(name: &str) -> String {
+    let mut characters = name.chars();
+    let beginning: String = characters.by_ref().take(SHOWN_CHARS).collect();
+    let beginning = shown(&beginning);
+    if characters.next().is_some() { beginning + "…" } else { beginning }
+}
+
 /// Why a user or a role must not be given this name.
 pub fn name_fault(name: &str) -> Option<String> {
     if name.is_empty() {
@@ -33,6 +41,9 @@ pub fn name_fault(name: &str) -> Option<String> {
 
 /// A range in words: "key /a", "keys with the prefix /a/", "all keys", "keys from a to b".
 pub fn format_range(range: &KeyRange) -> String {
+    if range.start.is_empty() && range.is_empty() {
+        return "no key (the first key is empty)".to_owned();
+    }
     if range.is_one_key() {
         return format!("key {}", bytes::name(&range.start));
     }
@@ -74,6 +85,7 @@ mod tests {
             (KeyRange::prefix(b""), "all keys"),
             (KeyRange::between(b"a", None), "all keys from a"),
             (KeyRange::between(b"a", Some(b"c")), "keys from a to c"),
+            (KeyRange::between(b"", Some(b"")), "no key (the first key is empty)"),
             (KeyRange::prefix(b"\xff"), "all keys from \\xff"),
             (KeyRange::key(b"\x1b[2J"), "key \\x1b[2J"),
         ] {

@@ -208,6 +208,11 @@ pub async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: E
         }
         return failure;
     }
+    if let (AuthChange::GrantPermission { role, .. }, false) = (change, failure.exit == Exit::Refused) {
+        let show = ctx.command_line(&["role", "show"]).key(role.as_bytes());
+        failure =
+            failure.hint(format!("if the role had another permission for these keys, it may be revoked: '{show}'"));
+    }
     if let (
         Some(Error::Refused { kind: Refusal::PermissionNotGranted, .. }),
         AuthChange::RevokePermission { role, .. },

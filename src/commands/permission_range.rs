@@ -32,6 +32,15 @@ pub struct PermissionRange {
     text: KeyText,
 }
 
+/// Says that a namespace does not apply to permissions, if there is one.
+pub fn note_namespace(ctx: &Context) {
+    let namespace = ctx.store().namespace();
+    if !namespace.is_empty() {
+        let namespace = bytes::name(namespace);
+        ctx.out.note(&format!("permissions name keys of the whole store: the namespace {namespace} does not apply"));
+    }
+}
+
 impl PermissionRange {
     /// The range. It names keys of the whole store.
     ///

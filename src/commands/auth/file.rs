@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueHint;
 
 use super::passwords::{Passwords, read_passwords};
-use crate::access::words::{format_range, shown};
+use crate::access::words::{format_range, short_name, shown};
 use crate::access::{
     AccessApplier, AccessApplyError, AccessEffect, AccessPlan, AccessState, AuthChange, ChangeOutcome, KeptEntry,
     MAX_FILE_BYTES, ObservedAccess, PlanRules, PlannedChange, access_file_data, access_file_schema, parse_access_file,
@@ -15,6 +15,7 @@ use crate::args::safety_options;
 use crate::commands::auth_change::{cluster_words, explain, listed_names, refuse_lockout, row};
 use crate::commands::input::read_document_file;
 use crate::commands::new_password::ask_twice;
+use crate::commands::permission_range::note_namespace;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Caller;
@@ -44,7 +45,7 @@ pub struct FileArgs {
 ///
 /// Exit codes:
 ///   0  no difference
-///   1  different
+///   1  different, also if only the user that kvadm logs in as is not in the file
 ///   2  the file is not valid
 #[derive(clap::Args, Debug)]
 #[command(
@@ -66,11 +67,15 @@ pub struct DiffArgs {
 /// User root, its role root, and the user that kvadm logs in as are never removed.
 /// Passwords of existing users are never changed.
 ///
+/// If stdout is closed or full, the changes are made all the same.
+///
 /// Exit codes:
-///   0  the users and roles are those of the file
+///   0  the users and roles are those of the file, except those that are kept
 ///   2  the file is not valid
-///   5  not confirmed, new users have no password, or the caller would be locked out
-///   6  stopped: another client changed users or roles meanwhile
+///   5  nothing was changed: not confirmed, new users have no password, the caller would
+///      be locked out, or other clients change users and roles all the time
+///   6  stopped after some changes, or because another client changed users or roles;
+///      or all changes were made, and stdout is full
 ///   7  a change was sent, and its outcome is unknown
 #[derive(clap::Args, Debug)]
 #[command(
@@ -137,6 +142,7 @@ pub async fn export(ctx: &Context, args: &ExportArgs) -> Result<Exit, Failure> {
         return print_schema(&ctx.out);
     }
     let observed = read(ctx).await?;
+    note_namespace(ctx);
     for (role, range) in &observed.empty_ranges {
         ctx.out.warn(&format!(
             "role {} has a permission on {}, a range without keys, which allows nothing and is left out",
@@ -174,11 +180,12 @@ async fn make_plan(ctx: &Context, args: &FileArgs) -> Result<Planned, Failure> {
     let caller = ctx.store().caller();
     let rules = PlanRules { delete: !args.no_delete, caller: caller.as_ref().map(Caller::user) };
     let mut plan = plan_access(&observed.state, &wanted, rules);
-    plan.revoke_empty_ranges(&observed.empty_ranges);
+    plan.revoke_empty_ranges(&observed.empty_ranges, &wanted);
+    note_namespace(ctx);
     for kept in &plan.kept {
         ctx.out.note(&match kept {
             KeptEntry::Root => "user root stays: kvadm never deletes it".to_owned(),
-            KeptEntry::Caller(user) => format!("user {} stays: this command itself is this user", shown(user)),
+            KeptEntry::Caller(user) => format!("user {} stays: this command itself is this user", short_name(user)),
             KeptEntry::Role(role, user) => format!("role {} stays: user {} has it", shown(role), shown(user)),
         });
     }
@@ -196,12 +203,33 @@ pub async fn diff(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
         Err(failure) if failure.is_broken_pipe() => return Ok(Exit::No),
         shown => shown?,
     }
-    let text = match plan.changes.is_empty() {
-        true => format!("no difference: the users and roles are those of {name}"),
-        false => format!("different: {} would make the users and roles those of {name}", counts(&plan)),
+    warn_of_lockout(ctx, &plan).await?;
+    let text = match (plan.changes.is_empty(), plan.kept_caller()) {
+        (true, None) => format!("no difference: the users and roles are those of {name}"),
+        (true, Some(user)) => format!("different: {name} does not name user {}, who is kept", short_name(user)),
+        (false, _) => format!("different: {} would make the users and roles {}", counts(&plan), those_of(&plan, &name)),
     };
     summarize(ctx, &plan, None, &text);
-    Ok(if plan.changes.is_empty() { Exit::Done } else { Exit::No })
+    Ok(if plan.changes.is_empty() && plan.kept_caller().is_none() { Exit::Done } else { Exit::No })
+}
+
+/// Says if 'auth apply' would refuse the changes, because they would lock the caller out.
+async fn warn_of_lockout(ctx: &Context, plan: &AccessPlan) -> Result<(), Failure> {
+    match refuse_lockout(ctx, &plan.all_changes()).await {
+        Err(failure) if failure.exit == Exit::Conflict => {
+            ctx.out.warn(&format!("'kvadm auth apply' would refuse these changes: {}", failure.one_line()));
+            Ok(())
+        }
+        checked => checked,
+    }
+}
+
+/// The file in a sentence, and who is not as the file has it.
+fn those_of(plan: &AccessPlan, name: &str) -> String {
+    match plan.kept_caller() {
+        None => format!("those of {name}"),
+        Some(user) => format!("those of {name}, except that user {} is kept", short_name(user)),
+    }
 }
 
 fn show(ctx: &Context, plan: &AccessPlan) -> Result<(), Failure> {
@@ -270,11 +298,10 @@ pub async fn apply(ctx: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
         ctx.out.warn(&format!("the file of passwords has users that {name} does not name: {}", listed_names(&unknown)));
     }
     if plan.changes.is_empty() {
-        summarize(ctx, &plan, Some(0), &format!("nothing to do: the users and roles are those of {name}"));
+        summarize(ctx, &plan, Some(0), &format!("nothing to do: the users and roles are {}", those_of(&plan, &name)));
         return Ok(Exit::Done);
     }
-    let changes: Vec<AuthChange> = plan.changes.iter().map(|planned| planned.change.clone()).collect();
-    refuse_lockout(ctx, &changes).await?;
+    refuse_lockout(ctx, &plan.all_changes()).await?;
     let missing: Vec<String> =
         plan.new_users().filter(|user| !passwords.contains_key(*user)).map(str::to_owned).collect();
     let asks_passwords = !missing.is_empty() && !args.no_password;
@@ -306,16 +333,22 @@ pub async fn apply(ctx: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     }
     drop(passwords);
     let mut applier = AccessApplier::new(ctx.store(), &consent, observed);
+    // The changes are made although nobody can read about them. The first failure to print is reported at the end.
+    let mut printed = Ok(());
     for (made, planned) in plan.changes.iter().enumerate() {
-        let made = match make(ctx, &mut applier, planned).await {
-            Ok(outcome) => show_change(ctx, planned, outcome).map_err(|failure| (made + 1, failure)),
-            Err(failure) => Err((made, failure)),
-        };
-        made.map_err(|(made, failure)| incomplete(ctx, &plan, made, failure))?;
+        let outcome = make(ctx, &mut applier, planned).await;
+        let outcome = outcome.map_err(|failure| incomplete(ctx, &plan, made, failure))?;
+        if printed.is_ok() {
+            printed = show_change(ctx, planned, outcome);
+        }
     }
     let made = plan.changes.len();
-    summarize(ctx, &plan, Some(made), &format!("done: {}; the users and roles are those of {name}", counts(&plan)));
-    Ok(Exit::Done)
+    let text = format!("done: {}; the users and roles are {}", counts(&plan), those_of(&plan, &name));
+    summarize(ctx, &plan, Some(made), &text);
+    match printed {
+        Err(failure) if !failure.is_broken_pipe() => Err(failure),
+        _ => Ok(Exit::Done),
+    }
 }
 
 /// Makes one change, and returns its outcome in JSON.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::access::words::{name_fault, short_name};
 use crate::bounded_file::{self, BoundedFile};
 use crate::commands::input::cannot_read;
 use crate::commands::new_password::check;
@@ -65,9 +66,9 @@ fn read_names(document: &Value) -> Result<Passwords, DocumentFault> {
         return Err(must_be("a mapping of names of users to passwords", document));
     };
     let read = |(user, password): (&String, &Value)| {
-        let fault = |fault: DocumentFault| fault.of(&format!("user '{}'", user.escape_debug())).within_key(user);
-        if user.is_empty() {
-            return Err(DocumentFault::new("a user has an empty name").within_key(user));
+        let fault = |fault: DocumentFault| fault.of(&format!("user '{}'", short_name(user))).within_key(user);
+        if let Some(why) = name_fault(user) {
+            return Err(fault(DocumentFault::new(why)));
         }
         let password = Secret::new(name(password).map_err(fault)?);
         let checked = check(password, "the password");

@@ -2,6 +2,7 @@
 
 use crate::access::words::{ROOT, shown};
 use crate::commands::auth_change::not_found;
+use crate::commands::permission_range::note_namespace;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
@@ -27,6 +28,7 @@ pub async fn run(ctx: &Context, name: &str) -> Result<Exit, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
+    note_namespace(ctx);
     if name == ROOT {
         ctx.out.note("the role root allows everything, whatever its permissions are");
     } else if permissions.is_empty() {
