@@ -28,7 +28,9 @@ pub async fn read_check_file(ctx: &Context, path: &Path) -> Result<CheckFile, Fa
     let read = read_document_file(ctx, path, MAX_FILE_BYTES, "check files", "split the file").await;
     let (bytes, name) = read.map_err(|failure| match path.to_str() {
         // Words of etcdctl.
-        Some(word @ ("perf" | "datascale")) => failure.hint(format!("kvadm has no 'check {word}' yet: use etcdctl")),
+        Some(word @ ("perf" | "datascale")) => failure.hint(format!(
+            "there is no load test 'check {word}': 'kvadm status --latency' measures each member without loading it"
+        )),
         _ => failure,
     })?;
     Ok(CheckFile::parse(&bytes, &name)?)
