@@ -88,6 +88,7 @@ mod long_listings;
 mod lost_answers;
 mod member;
 mod member_faults;
+mod member_mistakes;
 mod member_replace;
 mod mirror;
 mod mirror_auth;

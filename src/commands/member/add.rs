@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::judge::judge;
-use super::steps::{MemberSteps, NewProcess};
-use super::urls::{PeerUrl, check_free, parse_peer_url, texts, warnings};
-use super::view::ClusterView;
+use super::steps::{MemberSteps, NewProcess, in_quotes};
+use super::urls::{PeerUrl, check_free, has_exactly, parse_peer_url, texts, warnings};
+use super::view::{ClusterView, MemberView};
 use super::wait::MemberWait;
 use crate::args::parse_duration;
 use crate::context::Context;
@@ -37,11 +37,17 @@ pub struct AddMember {
     force: bool,
 }
 
+/// The longest name of a new member.
+const MAX_NAME_BYTES: usize = 256;
+
 /// The name of a new member, which the list of members separates by = and commas.
 ///
 /// # Errors
 /// What it must be.
 pub fn parse_name(text: &str) -> Result<String, String> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(format!("must be a name of at most {MAX_NAME_BYTES} bytes"));
+    }
     let is_right = |c: char| !c.is_control() && !c.is_whitespace() && !"=,".contains(c);
     let is_safe = !text.is_empty() && !text.starts_with('-') && text.chars().all(is_right);
     if is_safe { Ok(text.to_owned()) } else { Err("must be a name without spaces, '=' and commas".to_owned()) }
@@ -51,32 +57,56 @@ pub fn parse_name(text: &str) -> Result<String, String> {
 pub async fn run(ctx: &Context, args: &AddMember) -> Result<Exit, Failure> {
     check_free(&args.peer_urls, [])?;
     let view = ClusterView::load(ctx).await?;
-    check_free(&args.peer_urls, &view.members)?;
-    check_name(&view, &args.name)?;
-    for warning in warnings(&args.name, &args.peer_urls, &view.members) {
-        ctx.out.warn(&warning);
-    }
-    let steps = MemberSteps { ctx, force: args.force };
-    check_add(&steps, &view, &args.name, args.learner)?;
-    if ctx.safety.dry_run {
-        return dry_run(ctx, &view, args);
-    }
-    let id = steps.add(&view, &args.name, &args.peer_urls, args.learner).await?;
+    let steps = MemberSteps { ctx, force: args.force, replaces: false };
+    let id = match added_before(&view, args) {
+        Some(member) => {
+            ctx.out.note(&format!("nothing to do: {} is already added, with these peer URLs", member.label()));
+            steps.print_again(&view, member, &args.name)?;
+            if ctx.safety.dry_run {
+                return Ok(Exit::Done);
+            }
+            member.member.id
+        }
+        None => {
+            check_free(&args.peer_urls, &view.members)?;
+            check_name(&view, &args.name)?;
+            for warning in warnings(&args.name, &args.peer_urls, &view.members) {
+                ctx.out.warn(&warning);
+            }
+            check_add(&steps, &view, &args.name, args.learner)?;
+            if ctx.safety.dry_run {
+                return dry_run(ctx, &view, args);
+            }
+            steps.add(&view, &args.name, &args.peer_urls, args.learner).await?
+        }
+    };
     let promote = ctx.command_line(&["member", "promote"]).key(args.name.as_bytes()).words(["--wait", "10m"]);
     if let Some(limit) = args.wait {
         let mut remains = vec!["the member is added: start its process with the settings above".to_owned()];
         if args.learner {
-            remains.push(format!("then make it a voter: '{promote}'"));
+            remains.push(format!("then make it a voter: {}", in_quotes(&promote)));
         }
         let member = MemberWait::new(ctx, limit, remains).started(id, &args.name).await?;
         ctx.out.note(&format!("{} has started", args.name));
         steps.report("started", &member, None)?;
     }
-    if args.learner {
+    if args.learner && view.find(id).is_none_or(|one| one.member.learner) {
         let when = if args.wait.is_some() { "" } else { "when it has started, " };
-        ctx.out.note(&format!("{when}make it a voter: '{promote}'"));
+        ctx.out.note(&format!("{when}make it a voter: {}", in_quotes(&promote)));
     }
     Ok(Exit::Done)
+}
+
+/// The member that an earlier run of the same command has added. The name of a member that has not started is unknown.
+fn added_before<'a>(view: &'a ClusterView, args: &AddMember) -> Option<&'a MemberView> {
+    let is_it = |one: &&MemberView| {
+        has_exactly(one, &args.peer_urls)
+            && (!one.started() || one.member.name == args.name)
+            && (args.learner || !one.member.learner)
+    };
+    view.members.iter().find(is_it).filter(|one| {
+        view.members.iter().all(|other| other.member.id == one.member.id || other.member.name != args.name)
+    })
 }
 
 /// Checks that no member has the name.
@@ -126,7 +156,7 @@ fn dry_run(ctx: &Context, view: &ClusterView, args: &AddMember) -> Result<Exit, 
         dry_run: true,
         ..MembershipRow::default()
     };
-    NewProcess::new(&args.name, &texts, &members).print(ctx, &row)?;
+    NewProcess::new(&args.name, &texts, &members, args.learner).print(ctx, &row)?;
     Ok(Exit::Done)
 }
 
@@ -139,6 +169,7 @@ mod tests {
         for name in ["m1", "etcd-0.example", "a_b", "\u{e4}"] {
             assert!(parse_name(name).is_ok(), "{name}");
         }
+        assert!(parse_name(&"a".repeat(256)).is_ok() && parse_name(&"a".repeat(257)).is_err());
         for name in ["", "-x", "a b", "a=b", "a,b", "a\u{1b}", "a\n"] {
             assert!(parse_name(name).is_err(), "{name:?}");
         }

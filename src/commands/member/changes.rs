@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use super::find::find_member;
-use super::judge::judge;
-use super::steps::{MemberSteps, check_removal, explained};
-use super::urls::{PeerUrl, check_free, has_url, parse_peer_url, texts, warnings};
+use super::judge::{judge, judge_counts};
+use super::listener::{any_listens, without_listener};
+use super::steps::{MemberSteps, check_removal, explained, in_quotes};
+use super::urls::{PeerUrl, check_free, has_exactly, parse_peer_url, texts, warnings};
 use super::view::{ClusterView, MemberView};
 use super::wait::{MemberWait, WaitState, caught_up};
 use crate::args::parse_duration;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::VoterChange;
+use crate::health::{VoterChange, VoterCount};
 use crate::kvstore::{ChangeEvidence, Member, Refusal};
+use crate::transport::Endpoint;
 
 #[derive(clap::Args, Debug)]
 pub struct RemoveMember {
@@ -66,15 +68,22 @@ fn meant<'a>(view: &'a ClusterView, word: &str) -> Result<&'a MemberView, Failur
 pub async fn remove(ctx: &Context, args: &RemoveMember) -> Result<Exit, Failure> {
     let view = ClusterView::load(ctx).await?;
     let target = meant(&view, &args.member)?;
-    let steps = MemberSteps { ctx, force: args.force };
+    let steps = MemberSteps { ctx, force: args.force, replaces: false };
     let sentence = check_removal(&steps, &view, target)?;
     let label = target.label();
+    let next = view.best_leader(target.member.id).filter(|_| view.leader == target.member.id);
+    let leads_first =
+        next.map_or_else(String::new, |next| format!("it leads: leadership moves to {} first", next.label()));
     if ctx.safety.dry_run {
+        if !leads_first.is_empty() {
+            ctx.out.note(&leads_first);
+        }
         ctx.out.note(&format!("dry run: member {label} would be removed from cluster {:x}", view.cluster));
         steps.report("would-remove", &target.member, None)?;
         return Ok(Exit::Done);
     }
-    let question = format!("Remove member {label} from cluster {:x} ({sentence})", view.cluster);
+    let first = if leads_first.is_empty() { String::new() } else { format!("{leads_first}; ") };
+    let question = format!("Remove member {label} from cluster {:x} ({first}{sentence})", view.cluster);
     let consent = ctx.consent(&question)?;
     steps.remove(&view, &consent, target).await?;
     ctx.out.note(&format!("stop the process of {} if it still runs, and delete its data folder", target.name()));
@@ -105,7 +114,7 @@ pub async fn promote(ctx: &Context, args: &PromoteMember) -> Result<Exit, Failur
         view = ClusterView::load(ctx).await?;
     }
     let target = meant(&view, &args.member)?;
-    let steps = MemberSteps { ctx, force: args.force };
+    let steps = MemberSteps { ctx, force: args.force, replaces: false };
     if !target.member.learner {
         ctx.out.note(&format!("nothing to do: {} is a voter", target.label()));
         steps.report("unchanged", &target.member, None)?;
@@ -127,10 +136,10 @@ pub async fn promote(ctx: &Context, args: &PromoteMember) -> Result<Exit, Failur
         if let WaitState::Pending(why) = caught_up(ctx, id, &name).await? {
             return Err(Failure::conflict(why)
                 .context(format!("learner {} was not promoted: it has not caught up", target.label()))
-                .hint(format!("to wait until it has: '{again}'")));
+                .hint(format!("to wait until it has: {}", in_quotes(&again))));
         }
     }
-    promote_when_ready(&steps, id, &name, args.wait, vec![format!("to go on: '{again}'")]).await?;
+    promote_when_ready(&steps, id, &name, args.wait, vec![format!("to go on: {}", in_quotes(&again))]).await?;
     Ok(Exit::Done)
 }
 
@@ -154,7 +163,9 @@ pub async fn promote_when_ready(
     let name = target.name();
     // A learner that kvadm does not reach is judged as one that does not answer.
     let change = VoterChange::Promote { answers: target.answers };
-    judge(&view, change, &format!("promoting {name}")).enforce(ctx, &view, steps.force)?;
+    let judged = judge(&view, change, &format!("promoting {name}"));
+    let judged = if steps.replaces { judged.followed_by_removal() } else { judged };
+    judged.enforce(ctx, &view, steps.force)?;
     if limit.is_none() {
         return steps.promote(&view, target).await;
     }
@@ -178,11 +189,9 @@ pub async fn update(ctx: &Context, args: &UpdateMember) -> Result<Exit, Failure>
     let id = target.member.id;
     let others = || view.members.iter().filter(|view| view.member.id != id);
     check_free(&args.peer_urls, others())?;
-    let steps = MemberSteps { ctx, force: args.force };
+    let steps = MemberSteps { ctx, force: args.force, replaces: false };
     let (name, label) = (target.name(), target.label());
-    let is_same = target.member.peer_urls.len() == args.peer_urls.len()
-        && args.peer_urls.iter().all(|url| has_url(target, &url.endpoint));
-    if is_same {
+    if has_exactly(target, &args.peer_urls) {
         ctx.out.note(&format!("nothing to do: {label} has these peer URLs"));
         steps.report("unchanged", &target.member, None)?;
         return Ok(Exit::Done);
@@ -194,7 +203,37 @@ pub async fn update(ctx: &Context, args: &UpdateMember) -> Result<Exit, Failure>
         true => VoterChange::Learner,
         false => VoterChange::Readdress { answers: target.answers },
     };
-    judge(&view, change, &format!("changing the peer URLs of {name}")).enforce(ctx, &view, args.force)?;
+    // Voters whose peer URLs nobody listens at are reached by old connections only, or not at all.
+    let voters: Vec<&MemberView> = others().filter(|other| !other.member.learner && other.started()).collect();
+    let cut_off = without_listener(&voters).await;
+    for other in &cut_off {
+        ctx.out.warn(&format!(
+            "nothing listens at {}, the peer URL of {}",
+            other.member.peer_urls.join(","),
+            other.name()
+        ));
+    }
+    let endpoints: Vec<Endpoint> = args.peer_urls.iter().map(|url| url.endpoint.clone()).collect();
+    if !any_listens(&endpoints).await {
+        ctx.out.warn(&format!(
+            "nothing listens at {} yet: start {name} with it in --listen-peer-urls before you change another member",
+            texts(&args.peer_urls).join(",")
+        ));
+    }
+    let count = view.count();
+    let count = VoterCount {
+        answering: count.answering.saturating_sub(cut_off.iter().filter(|other| other.answers).count()),
+        ..count
+    };
+    let is_started = cut_off.is_empty() && view.only_unstarted_are_missing();
+    judge_counts(count, is_started, change, &format!("changing the peer URLs of {name}"))
+        .enforce(ctx, &view, args.force)
+        .map_err(|failure| {
+            failure.hint(format!(
+                "the safe way: {name} listens at the old and the new URLs (--listen-peer-urls) before the change; \
+                 then add --force"
+            ))
+        })?;
     let texts = texts(&args.peer_urls);
     let updated = Member { peer_urls: texts.clone(), ..target.member.clone() };
     let shown = texts.join(",");
@@ -217,7 +256,7 @@ pub async fn update(ctx: &Context, args: &UpdateMember) -> Result<Exit, Failure>
 /// Moves leadership.
 pub async fn move_leader(ctx: &Context, args: &MoveLeader) -> Result<Exit, Failure> {
     let view = ClusterView::load(ctx).await?;
-    let steps = MemberSteps { ctx, force: false };
+    let steps = MemberSteps { ctx, force: false, replaces: false };
     let target = match &args.member {
         Some(word) => meant(&view, word)?,
         None => view.best_leader(0).ok_or_else(|| {

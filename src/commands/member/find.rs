@@ -36,9 +36,15 @@ fn is_meant(view: &MemberView, word: &str) -> bool {
 }
 
 fn unknown(members: &[&MemberView], word: &str) -> Failure {
-    let mut failure = Failure::new(Exit::No, format!("member not found: {word}"));
+    let shown = if word.is_empty() { "''" } else { word };
+    let mut failure = Failure::new(Exit::No, format!("member not found: {shown}"));
     let distance = |view: &&&MemberView| strsim::levenshtein(&view.member.name, word);
-    let near = members.iter().filter(|view| !view.member.name.is_empty()).min_by_key(distance);
+    // Members are often numbered: a name with another number is another member, and no correction.
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let is_candidate = |view: &&&MemberView| {
+        !word.is_empty() && !view.member.name.is_empty() && digits(&view.member.name) == digits(word)
+    };
+    let near = members.iter().filter(is_candidate).min_by_key(distance);
     if let Some(near) = near.filter(|view| distance(view) <= NEAR) {
         failure = failure.hint(format!("did you mean '{}'?", near.member.name));
     }
@@ -90,7 +96,10 @@ pub mod tests {
             assert_eq!(id(word), Err(Exit::No), "{word}");
         }
         let hints = |word: &str| find_member(&members, word).err().expect("unknown").hints;
-        assert_eq!(hints("m11")[0], "did you mean 'm1'?");
+        assert_eq!(hints("mm1")[0], "did you mean 'm1'?");
+        for other in ["m11", "m3", "m", ""] {
+            assert!(hints(other)[0].starts_with("a1  m1  http://"), "{other}: another number is another member");
+        }
         assert!(hints("database")[0].starts_with("a1  m1  http://"), "no name is near");
         assert!(hints("a1").iter().any(|hint| hint.contains("use the ID")));
     }

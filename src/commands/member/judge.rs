@@ -54,6 +54,11 @@ pub fn voter_state(count: VoterCount, started: bool) -> String {
 }
 
 impl JudgedChange {
+    /// The change is a step of a replacement: an even number of voters does not last.
+    pub fn followed_by_removal(self) -> Self {
+        Self { makes_even: false, ..self }
+    }
+
     /// Says what the change means. Refuses it if it costs the quorum, unless it is forced.
     ///
     /// # Errors
@@ -79,6 +84,10 @@ impl JudgedChange {
                     .hint("to move it, run 'kvadm member replace MEMBER --name NEW --peer-urls URL'"));
             }
             VoterVerdict::LosesQuorum => refused("refused: the cluster would lose its quorum"),
+            VoterVerdict::NoQuorum if !view.leader_answers() => {
+                refused("refused: the cluster has no leader at the moment")
+                    .hint("run the command again in some seconds; 'kvadm status' shows whether there is a leader")
+            }
             VoterVerdict::NoQuorum => refused("refused: too few voters answer kvadm")
                 .hint("the cluster has a quorum: add addresses to --endpoints at which kvadm reaches the voters"),
             VoterVerdict::VoterDown => {

@@ -5,6 +5,7 @@ mod changes;
 mod find;
 mod judge;
 mod list;
+mod listener;
 mod replace;
 mod replace_plan;
 mod steps;
@@ -59,7 +60,7 @@ enum MemberCommand {
     /// Add a member, and print what its process needs
     ///
     /// Prints the environment of the new process (for a shell, systemd or a container) and the same as options of etcd. Start
-    /// the process with an empty data folder.
+    /// the process with an empty data folder. If the member is already added, with the same name and URLs, this is printed again.
     ///
     /// Exits 5 if a member has the name or one of the URLs, if the quorum would be lost, or while a voter is down. If --wait ends
     /// first, the member stays added (1).
@@ -88,8 +89,9 @@ enum MemberCommand {
     Promote(changes::PromoteMember),
     /// Change the peer URLs of a member
     ///
-    /// The other members connect to the new URLs at once. If the member does not listen there, it is cut off; kvadm refuses the
-    /// change if the cluster could lose its quorum by that.
+    /// The other members use the new URLs for each new connection. If the member does not listen there, it is cut off as soon as
+    /// an old connection ends. kvadm connects to the peer URLs to see whether something listens, warns if nothing does, and
+    /// refuses the change (5) if so many voters would be cut off that the cluster could lose its quorum.
     #[command(
         after_help = "Examples:\n  kvadm member update m1 --peer-urls https://etcd-1.example:2380\n  kvadm member update m1 --peer-urls http://10.0.0.1:2380,http://10.1.0.1:2380 --dry-run",
         args = safety_options()
@@ -111,8 +113,11 @@ enum MemberCommand {
     /// An old member that does not answer is removed first: that costs no voter that answers, and etcd adds no member while a
     /// voter is down.
     ///
-    /// Run the same command again after an interruption: it finds the new member by its peer URL and goes on. If the old member
-    /// was removed and the new one not added yet, the error names the command that goes on.
+    /// Run the same command again after an interruption: it finds the learner by its peer URL, prints again what its process
+    /// needs, and goes on. If the new member is a voter already, or no member is MEMBER, kvadm changes nothing, because it cannot
+    /// tell an interrupted replacement from a mistake (5 or 1); the error names the command that goes on.
+    ///
+    /// To replace a member at its own peer URL, stop its process first.
     #[command(
         after_help = "Examples:\n  kvadm member replace m1 --name m4 --peer-urls https://etcd-4.example:2380\n  kvadm member replace m1 --name m4 --peer-urls http://10.0.0.4:2380 --dry-run",
         args = safety_options()

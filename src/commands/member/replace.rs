@@ -7,9 +7,9 @@ use super::changes::promote_when_ready;
 use super::find::find_member;
 use super::judge::judge_counts;
 use super::replace_plan::{NewMember, OldMember, ReplaceState, ReplaceStep};
-use super::steps::{MemberSteps, NewProcess, check_removal};
+use super::steps::{MemberSteps, NewProcess, check_removal, in_quotes};
 use super::urls::{PeerUrl, check_free, has_url, parse_peer_url, texts, warnings};
-use super::view::{ClusterView, MemberView};
+use super::view::{ClusterView, MemberView, without_request};
 use super::wait::MemberWait;
 use crate::args::parse_duration;
 use crate::consent::Consent;
@@ -38,6 +38,9 @@ pub struct ReplaceMember {
     force: bool,
 }
 
+/// How the hint begins that has the command to go on.
+const TO_GO_ON: &str = "to go on: ";
+
 /// What a run knows of the two members.
 #[derive(Clone, Copy, Debug, Default)]
 struct KnownMembers {
@@ -45,6 +48,8 @@ struct KnownMembers {
     new: Option<u64>,
     /// Whether this run has removed the old member.
     is_removed: bool,
+    /// Whether this run has promoted the new member.
+    is_promoted: bool,
 }
 
 /// The two members in the cluster as it is.
@@ -56,7 +61,7 @@ struct ReplacePair<'a> {
 impl<'a> ReplacePair<'a> {
     /// As [`ReplacePair::find`], in a run that has added or promoted the new member, or removed the old one.
     fn find_again(view: &'a ClusterView, args: &ReplaceMember, known: &KnownMembers) -> Result<Self, Failure> {
-        let KnownMembers { old, new, is_removed } = *known;
+        let KnownMembers { old, new, is_removed, .. } = *known;
         if new.is_none() && !is_removed {
             return Self::find(view, args);
         }
@@ -76,6 +81,23 @@ impl<'a> ReplacePair<'a> {
                 Err(Failure::conflict(format!("member {} has one of these peer URLs", new.label()))
                     .context(format!("{} was not replaced", old.label())))
             }
+            // It may be an older voter, whose cluster would shrink, as well as one that an earlier run has promoted.
+            (Ok(old), Some(new)) if !new.member.learner => Err(Failure::conflict(format!(
+                "{} is a voter already",
+                new.label()
+            ))
+            .context(format!("{} was not replaced", old.label()))
+            .hint(format!(
+                "if an earlier 'member replace' has added {}, only the removal is left: 'kvadm member remove {:x}'",
+                new.name(),
+                old.member.id
+            ))
+            .hint("'kvadm member list' lists the voters")),
+            (Ok(old), _) if old.member.name == args.name && old.answers => {
+                Err(Failure::conflict(format!("member {} has the name {} and still answers", old.label(), args.name))
+                    .context(format!("{} was not replaced", old.label()))
+                    .hint("etcd needs a different name for each member: choose another --name"))
+            }
             (Ok(old), new) => Ok(Self { old: Some(old), new }),
             (Err(failure), _) if failure.exit != Exit::No => Err(failure),
             (Err(failure), None) => Err(failure.hint(format!(
@@ -85,15 +107,21 @@ impl<'a> ReplacePair<'a> {
             ))),
             // The old member itself has the URL: the new one takes its place at the same address.
             (Err(_), Some(one)) if !one.member.learner && find_member(&[one], &args.member).is_ok() => {
-                if one.answers && one.member.name == args.name {
-                    return Err(Failure::conflict(format!("{} has this name and URL, and answers", one.label()))
-                        .context("nothing to replace")
+                if one.answers {
+                    return Err(Failure::conflict(format!("{} has this peer URL, and answers", one.label()))
+                        .context(format!("{} was not replaced", one.label()))
                         .hint("to replace it by an empty one at the same URL, stop its process first"));
                 }
                 Ok(Self { old: Some(one), new: None })
             }
             (Err(failure), Some(new)) if new.started() && new.member.name != args.name => Err(failure),
-            (Err(_), new) => Ok(Self { old: None, new }),
+            // A replacement at the same URL that was interrupted: no other member has the name.
+            (Err(_), Some(new))
+                if new.member.learner && (find_member(&[new], &args.member).is_ok() || args.member == args.name) =>
+            {
+                Ok(Self { old: None, new: Some(new) })
+            }
+            (Err(failure), Some(new)) => Err(failure.hint(if_removed_before(new))),
         }
     }
 
@@ -108,13 +136,23 @@ impl<'a> ReplacePair<'a> {
     }
 }
 
+/// What is left to do if an earlier run has removed the old member.
+fn if_removed_before(new: &MemberView) -> String {
+    let (id, name) = (new.member.id, new.name());
+    if new.member.learner {
+        format!("if an earlier run has removed it, promote {name}: 'kvadm member promote {id:x} --wait 10m'")
+    } else {
+        format!("if an earlier run has removed it, nothing is left to do: {name} is a voter")
+    }
+}
+
 /// Replaces a member.
 pub async fn run(ctx: &Context, args: &ReplaceMember) -> Result<Exit, Failure> {
     check_free(&args.peer_urls, [])?;
     let view = ClusterView::load(ctx).await?;
     let pair = ReplacePair::find(&view, args)?;
     let state = pair.state(&view, args);
-    let steps = MemberSteps { ctx, force: args.force };
+    let steps = MemberSteps { ctx, force: args.force, replaces: true };
     check(ctx, &view, &pair, args)?;
     if state.next().is_none() {
         ctx.out.note(&format!("nothing to do: {} is a voter, and the old member is removed", args.name));
@@ -134,8 +172,14 @@ pub async fn run(ctx: &Context, args: &ReplaceMember) -> Result<Exit, Failure> {
     let old_label = pair.old.map_or_else(|| old_name.clone(), MemberView::label);
     let question = format!("Replace member {old_label} of cluster {:x} by {}", view.cluster, args.name);
     let consent = ctx.consent(&question)?;
-    Replacement { steps, args, consent, old_name, known: KnownMembers::default() }.execute(view).await?;
-    ctx.out.note(&format!("{} has replaced {old_label}", args.name));
+    let mut replacement =
+        Replacement { steps, args, consent, old_name, known: KnownMembers::default(), new_name: args.name.clone() };
+    match replacement.execute(view).await {
+        Ok(()) => {}
+        Err(failure) if failure.hints.iter().any(|hint| hint.starts_with(TO_GO_ON)) => return Err(failure),
+        Err(failure) => return Err(replacement.with_remains(failure)),
+    }
+    ctx.out.note(&format!("{} has replaced {old_label}", replacement.new_name));
     Ok(Exit::Done)
 }
 
@@ -214,7 +258,7 @@ fn dry_run(
         match step {
             ReplaceStep::AddLearner => {
                 let row = MembershipRow { outcome: "would-add", learner: Some(true), voters, ..blank };
-                NewProcess::new(&args.name, &urls, &members).print(ctx, &row)?;
+                NewProcess::new(&args.name, &urls, &members, true).print(ctx, &row)?;
             }
             ReplaceStep::Promote => {
                 let member = pair.new.map(|new| new.member.id);
@@ -223,7 +267,7 @@ fn dry_run(
             ReplaceStep::RemoveOld => {
                 let Some(old) = pair.old else { continue };
                 members.retain(|member| member.id != old.member.id);
-                MemberSteps { ctx, force: args.force }.report("would-remove", &old.member, voters)?;
+                MemberSteps { ctx, force: args.force, replaces: true }.report("would-remove", &old.member, voters)?;
             }
         }
     }
@@ -238,10 +282,13 @@ struct Replacement<'a> {
     consent: Consent,
     old_name: String,
     known: KnownMembers,
+    /// The name that the new member has; it tells its own when it starts.
+    new_name: String,
 }
 
 impl Replacement<'_> {
-    async fn execute(mut self, mut view: ClusterView) -> Result<(), Failure> {
+    async fn execute(&mut self, mut view: ClusterView) -> Result<(), Failure> {
+        let mut is_printed = false;
         loop {
             let pair = ReplacePair::find_again(&view, self.args, &self.known)?;
             let ids = [pair.old, pair.new].map(|one| one.map(|view| view.member.id));
@@ -255,60 +302,77 @@ impl Replacement<'_> {
                 }
                 (ReplaceStep::AddLearner, ..) => {
                     let (name, urls) = (&self.args.name, &self.args.peer_urls);
-                    let added = async {
-                        check_add(&self.steps, &view, name, true)?;
-                        self.steps.add(&view, name, urls, true).await
-                    };
-                    let id = added.await.map_err(|failure| self.with_remains(failure))?;
-                    self.known.new = Some(id);
+                    check_add(&self.steps, &view, name, true)?;
+                    self.known.new = Some(self.steps.add(&view, name, urls, true).await?);
+                    is_printed = true;
                 }
-                (ReplaceStep::Promote, _, Some(new)) => self.promote(new).await?,
+                (ReplaceStep::Promote, _, Some(new)) => {
+                    if !new.started() && !is_printed {
+                        self.steps.print_again(&view, new, &self.args.name)?;
+                    }
+                    self.promote(new).await?;
+                    self.known.is_promoted = true;
+                }
                 // The plan has no step for a member that is not there.
                 _ => return Ok(()),
             }
-            view = ClusterView::load(self.steps.ctx).await.map_err(|failure| self.with_remains(failure))?;
+            view = ClusterView::load(self.steps.ctx).await?;
         }
     }
 
-    async fn promote(&self, new: &MemberView) -> Result<(), Failure> {
+    async fn promote(&mut self, new: &MemberView) -> Result<(), Failure> {
         let (ctx, name, id) = (self.steps.ctx, &self.args.name, new.member.id);
-        let remains = self.remains(true);
+        let mut remains = if new.started() { vec![self.go_on()] } else { self.remains() };
         if !new.started() {
             let member = MemberWait::new(ctx, self.args.wait, remains.clone()).started(id, name).await?;
-            ctx.out.note(&format!("{name} has started"));
+            if !member.name.is_empty() && member.name != *name {
+                ctx.out.warn(&format!("the new member calls itself {}, not {name}", member.name));
+                self.new_name.clone_from(&member.name);
+            }
+            ctx.out.note(&format!("{} has started", self.new_name));
             self.steps.report("started", &member, None)?;
+            remains = vec![self.go_on()];
         }
-        promote_when_ready(&self.steps, id, name, Some(self.args.wait), remains).await
+        promote_when_ready(&self.steps, id, &self.new_name, Some(self.args.wait), remains).await
     }
 
     fn with_remains(&self, failure: Failure) -> Failure {
-        self.remains(false).into_iter().fold(failure, Failure::hint)
+        self.remains().into_iter().fold(without_request(failure), Failure::hint)
     }
 
-    /// What to run to go on.
-    fn remains(&self, added: bool) -> Vec<String> {
+    /// What is done, and what to run to go on.
+    fn remains(&self) -> Vec<String> {
+        let KnownMembers { new, is_removed, is_promoted, .. } = self.known;
+        let state = match (new, is_removed) {
+            (None, true) => format!("{} is removed; the new member is not added yet", self.old_name),
+            (Some(_), _) if !is_promoted => format!("{} is added as a learner: start its process", self.new_name),
+            _ => return vec![self.go_on()],
+        };
+        vec![state, self.go_on()]
+    }
+
+    /// The command to go on, from what this run has done.
+    fn go_on(&self) -> String {
         let (ctx, urls) = (self.steps.ctx, texts(&self.args.peer_urls).join(","));
-        let name = self.args.name.as_str();
-        if self.known.is_removed && !added {
-            let line = ctx.command_line(&["member", "add"]).key(name.as_bytes()).words([
-                "--peer-urls",
-                urls.as_str(),
-                "--learner",
-            ]);
-            return vec![
-                format!("{} is removed; the new member is not added yet", self.old_name),
-                format!("to go on: '{line}', and then 'kvadm member promote' when it has started"),
-            ];
-        }
-        let line = ctx.command_line(&["member", "replace"]).key(self.args.member.as_bytes()).words([
-            "--name",
-            name,
-            "--peer-urls",
-            urls.as_str(),
-        ]);
-        let state = if added { format!("{name} is added as a learner: start its process") } else { String::new() };
-        let mut remains: Vec<String> = Some(state).filter(|state| !state.is_empty()).into_iter().collect();
-        remains.push(format!("to go on: '{line}'"));
-        remains
+        let KnownMembers { old, new, is_removed, is_promoted } = self.known;
+        let is_gone = is_removed || old.is_none() && new.is_some();
+        let line = match (new, old) {
+            (Some(new), _) if is_gone => {
+                ctx.command_line(&["member", "promote"]).key(format!("{new:x}").as_bytes()).words(["--wait", "10m"])
+            }
+            (None, _) if is_gone => {
+                let add = ctx.command_line(&["member", "add"]).key(self.args.name.as_bytes());
+                let line = in_quotes(&add.words(["--peer-urls", urls.as_str(), "--learner"]));
+                return format!("{TO_GO_ON}{line}, and then 'kvadm member promote' when it has started");
+            }
+            (Some(_), Some(old)) if is_promoted => {
+                ctx.command_line(&["member", "remove"]).key(format!("{old:x}").as_bytes())
+            }
+            _ => {
+                let words = ["--name", self.args.name.as_str(), "--peer-urls", urls.as_str()];
+                ctx.command_line(&["member", "replace"]).key(self.args.member.as_bytes()).words(words)
+            }
+        };
+        format!("{TO_GO_ON}{}", in_quotes(&line))
     }
 }

@@ -26,6 +26,8 @@ pub struct MemberSteps<'a> {
     pub ctx: &'a Context,
     /// Whether a refusal of the quorum's arithmetic is only a warning.
     pub force: bool,
+    /// Whether a voter that is added is followed by the removal of another one.
+    pub replaces: bool,
 }
 
 impl MemberSteps<'_> {
@@ -38,7 +40,7 @@ impl MemberSteps<'_> {
         let as_what = if learner { " as a learner" } else { "" };
         ctx.out.note(&format!("added member {name} ({:x}){as_what} to cluster {:x}", added.id, view.cluster));
         let members: Vec<Member> = view.members.iter().map(|view| view.member.clone()).collect();
-        let process = NewProcess::new(name, &texts, &members);
+        let process = NewProcess::new(name, &texts, &members, learner);
         let count = view.count().after(if learner { VoterChange::Learner } else { VoterChange::AddVoter });
         process.print(
             ctx,
@@ -53,6 +55,22 @@ impl MemberSteps<'_> {
             },
         )?;
         Ok(added.id)
+    }
+
+    /// Prints once more what the process of a member needs that an earlier run has added.
+    pub fn print_again(&self, view: &ClusterView, target: &MemberView, name: &str) -> Result<(), Failure> {
+        let member = &target.member;
+        let members: Vec<Member> = view.members.iter().map(|view| view.member.clone()).collect();
+        let row = MembershipRow {
+            outcome: "unchanged",
+            member: Some(member.id),
+            name,
+            peer_urls: &member.peer_urls,
+            learner: Some(member.learner),
+            dry_run: self.ctx.safety.dry_run,
+            ..MembershipRow::default()
+        };
+        NewProcess::new(name, &member.peer_urls, &members, member.learner).print(self.ctx, &row)
     }
 
     /// Makes a learner a voter.
@@ -172,6 +190,12 @@ pub fn check_removal(steps: &MemberSteps<'_>, view: &ClusterView, target: &Membe
     Ok(judged.sentence)
 }
 
+/// A command line in a sentence: in quotes, unless the command itself has some.
+pub fn in_quotes(line: &impl std::fmt::Display) -> String {
+    let line = line.to_string();
+    if line.contains('\'') { line } else { format!("'{line}'") }
+}
+
 fn note_evidence(ctx: &Context, evidence: ChangeEvidence) {
     if evidence == ChangeEvidence::ReadBack {
         ctx.out.note("the answer was lost, but the cluster shows that the change is done");
@@ -198,14 +222,18 @@ pub struct NewProcess {
     /// The names and values of environment variables.
     environment: [(&'static str, String); 4],
     command: String,
+    /// The learners of the cluster with the new member.
+    learners: usize,
 }
 
 impl NewProcess {
     /// `members`: those of the cluster before.
-    pub fn new(name: &str, peer_urls: &[String], members: &[Member]) -> Self {
+    pub fn new(name: &str, peer_urls: &[String], members: &[Member], learner: bool) -> Self {
         let others = members.iter().filter(|member| member.peer_urls.iter().all(|url| !peer_urls.contains(url)));
+        let mut learners = usize::from(learner);
         let mut initial: Vec<String> = Vec::new();
         for member in others {
+            learners += usize::from(member.learner);
             // etcd compares only the URLs of the others.
             let name = if member.name.is_empty() { format!("{:x}", member.id) } else { member.name.clone() };
             initial.extend(member.peer_urls.iter().map(|url| format!("{name}={url}")));
@@ -229,7 +257,7 @@ impl NewProcess {
             ("ETCD_INITIAL_ADVERTISE_PEER_URLS", urls),
             ("ETCD_INITIAL_CLUSTER_STATE", "existing".to_owned()),
         ];
-        Self { environment, command }
+        Self { environment, command, learners }
     }
 
     /// Prints the row with the environment and the command line: in text, lines that a shell and systemd read.
@@ -237,12 +265,19 @@ impl NewProcess {
     /// # Errors
     /// The stream is closed or full.
     pub fn print(&self, ctx: &Context, row: &MembershipRow<'_>) -> Result<(), Failure> {
+        if self.learners > 1 {
+            ctx.out.note(&format!(
+                "there are {0} learners: etcd also needs --max-learners={0} (--experimental-max-learners before 3.6)",
+                self.learners
+            ));
+        }
         if ctx.out.is_data() {
             let environment: Vec<String> =
                 self.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
             ctx.out.one(&MembershipRow { environment: &environment, command: Some(&self.command), ..*row })?;
         } else {
-            let mut text = String::new();
+            let mut text =
+                "# start it with an empty data folder: delete or move the data of an earlier member\n".to_owned();
             for (name, value) in &self.environment {
                 let quoted = shell::quote(value.as_bytes());
                 let quoted = if quoted == *value { format!("\"{value}\"") } else { quoted };
@@ -265,7 +300,7 @@ mod tests {
     fn the_new_process_gets_all_members() {
         let members: Vec<Member> =
             [view(1, "m1", 2380), view(0xb2, "", 2480)].into_iter().map(|view| view.member).collect();
-        let process = NewProcess::new("m3", &["http://h:1".to_owned(), "http://h:2".to_owned()], &members);
+        let process = NewProcess::new("m3", &["http://h:1".to_owned(), "http://h:2".to_owned()], &members, true);
         let [_, (_, initial), (_, urls), _] = &process.environment;
         assert_eq!(initial, "m1=http://10.0.0.1:2380,b2=http://10.0.0.1:2480,m3=http://h:1,m3=http://h:2");
         assert_eq!(urls, "http://h:1,http://h:2");
@@ -276,7 +311,7 @@ mod tests {
     fn a_hostile_name_is_quoted() {
         let mut other = view(1, "m\u{1b}]0;x\u{7}'$(id)", 2380).member;
         other.peer_urls = vec!["http://h:1".to_owned()];
-        let process = NewProcess::new("m3", &["http://h:2".to_owned()], &[other]);
+        let process = NewProcess::new("m3", &["http://h:2".to_owned()], &[other], true);
         assert!(process.command.contains(r"$'m\x1b]0;x\x07\'$(id)=http://h:1"), "{}", process.command);
     }
 }

@@ -4,7 +4,7 @@ use super::view::MemberView;
 use crate::error::Failure;
 use crate::transport::{Endpoint, Scheme};
 
-/// A peer URL as it was typed: etcd compares URLs as texts.
+/// A peer URL in lower case: etcd compares URLs as texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerUrl {
     pub text: String,
@@ -32,8 +32,11 @@ pub fn parse_peer_url(text: &str) -> Result<PeerUrl, String> {
     if !digits.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit())) || rest.starts_with(':') {
         return Err("a peer URL has a host and a port, usually 2380 (use e.g. https://HOST:2380)".to_owned());
     }
-    let endpoint = Endpoint::parse(text, false).map_err(|error| error.to_string())?;
-    Ok(PeerUrl { text: text.to_owned(), endpoint })
+    let endpoint = Endpoint::parse(&lower, false).map_err(|error| error.to_string())?;
+    if endpoint.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified()) {
+        return Err(format!("the other members cannot connect to {}: use the address of the member", endpoint.host));
+    }
+    Ok(PeerUrl { text: lower, endpoint })
 }
 
 /// The texts of the URLs.
@@ -64,6 +67,11 @@ pub fn check_free<'a>(urls: &[PeerUrl], others: impl IntoIterator<Item = &'a Mem
 /// Whether the member has this peer URL.
 pub fn has_url(view: &MemberView, endpoint: &Endpoint) -> bool {
     view.member.peer_urls.iter().any(|url| Endpoint::parse(url, false).ok().as_ref() == Some(endpoint))
+}
+
+/// Whether these are the peer URLs of the member, in any order.
+pub fn has_exactly(view: &MemberView, urls: &[PeerUrl]) -> bool {
+    view.member.peer_urls.len() == urls.len() && urls.iter().all(|url| has_url(view, &url.endpoint))
 }
 
 /// What may be wrong with the URLs of a member among the others.
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn only_what_etcd_accepts_is_a_peer_url() {
         for text in ["http://h:2380", "https://10.0.0.1:1", "https://[::1]:2380", "HTTPS://h:2380", " http://h:1 "] {
-            assert_eq!(parse_peer_url(text).map(|url| url.text), Ok(text.trim().to_owned()));
+            assert_eq!(parse_peer_url(text).map(|url| url.text), Ok(text.trim().to_ascii_lowercase()));
         }
         for text in [
             "",
@@ -136,6 +144,8 @@ mod tests {
             "http://u@h:2380",
             "http://h:2380?x",
             "http://[::1]",
+            "http://0.0.0.0:2380",
+            "https://[::]:2380",
             "http://a b:1",
             "http://\u{1b}:1",
         ] {

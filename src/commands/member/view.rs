@@ -13,6 +13,8 @@ use crate::transport::{Endpoint, Scheme};
 /// How long a cluster may be without a leader before it counts as one without a quorum: several times etcd's default election
 /// timeout of one second.
 const ELECTION: Duration = Duration::from_secs(4);
+/// A longer wait is announced.
+const NOTE_AFTER: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A member, and what it says of itself.
@@ -63,19 +65,37 @@ impl ClusterView {
     /// # Errors
     /// [`Exit::Unreachable`] without a quorum.
     pub async fn load(ctx: &Context) -> Result<Self, Failure> {
-        let end = Instant::now() + ELECTION;
-        let scan = loop {
+        Self::load_with_quorum(ctx).await.map_err(without_request)
+    }
+
+    async fn load_with_quorum(ctx: &Context) -> Result<Self, Failure> {
+        let started = Instant::now();
+        let (mut end, mut noted) = (None, false);
+        loop {
             let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
-            if scan.verdict() != ClusterHealth::NoQuorum || Instant::now() >= end {
-                break scan;
+            // A frozen member makes the first scan as long as a whole election.
+            let is_last = Instant::now() >= *end.get_or_insert_with(|| Instant::now() + ELECTION);
+            let has_quorum = scan.verdict() != ClusterHealth::NoQuorum;
+            if !has_quorum && is_last {
+                return Err(without_quorum(&scan));
+            }
+            if has_quorum {
+                let members = ctx.store().current_members().await?;
+                let view = Self::of(&members, scan);
+                if is_last || view.leader_answers() || view.count().has_quorum() {
+                    return Ok(view);
+                }
+            }
+            if started.elapsed() >= NOTE_AFTER && !std::mem::replace(&mut noted, true) {
+                ctx.out.note("waiting for a leader and for a majority of the voters");
             }
             ctx.sleep(POLL_INTERVAL).await?;
-        };
-        if scan.verdict() == ClusterHealth::NoQuorum {
-            return Err(without_quorum(&scan));
         }
-        let members = ctx.store().current_members().await?;
-        Ok(Self::of(&members, scan))
+    }
+
+    /// Whether there is a leader, and it answers.
+    pub fn leader_answers(&self) -> bool {
+        self.find(self.leader).is_some_and(|leader| leader.answers)
     }
 
     /// As [`ClusterView::load`], without a quorum: one member lists what it knows.
@@ -154,6 +174,14 @@ impl ClusterView {
         let applied = |view: &&MemberView| view.status.as_ref().map_or(0, |status| status.raft_applied);
         self.members.iter().filter(can_lead).max_by_key(applied)
     }
+}
+
+/// An interruption without the name of the request that it ended, which the user has not typed.
+pub fn without_request(failure: Failure) -> Failure {
+    if failure.exit != Exit::Interrupted || failure.maybe_applied() {
+        return failure;
+    }
+    Failure { hints: failure.hints, ..Failure::new(Exit::Interrupted, "interrupted") }
 }
 
 fn without_quorum(scan: &ClusterScan) -> Failure {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::view::store_of;
+use super::view::{store_of, without_request};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
@@ -68,6 +68,7 @@ impl<'a> MemberWait<'a> {
     }
 
     fn ended(&self, failure: Failure, pending: &str) -> Failure {
+        let failure = without_request(failure);
         let is_end = matches!(failure.exit, Exit::Interrupted | Exit::Unreachable);
         let explained = is_end && !pending.is_empty() && !failure.maybe_applied();
         let failure = if explained { failure.context(format!("stopped waiting: {pending}")) } else { failure };
