@@ -142,10 +142,9 @@ fn what_a_role_does_not_allow_is_refused_and_not_done() {
     let nested = nested.into_iter().filter(|_| etcd.version() >= (3, 6));
     for (args, stdin) in cases.into_iter().chain(nested) {
         let run = app(&etcd).args(args).stdin(stdin).run();
-        run.code(4)
-            .out_empty()
-            .err_has("permission denied (user 'app', ")
-            .err_has("hint: no role of the user allows this: 'kvadm user show NAME --detail' prints what its roles allow");
+        run.code(4).out_empty().err_has("permission denied (user 'app', ").err_has(
+            "hint: no role of the user allows this: 'kvadm user show NAME --detail' prints what its roles allow",
+        );
         let json = app(&etcd).args(args).args(["-o", "json"]).stdin(stdin).run();
         assert_eq!(json.code(4).err_json()["exit_code"], 4);
     }

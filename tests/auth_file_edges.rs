@@ -190,7 +190,8 @@ fn names_that_would_end_etcd_are_refused_and_a_namespace_is_said_not_to_apply() 
             let run = auth(&etcd, verb, &file.path(), &[]);
             run.code(2)
                 .out_empty()
-                .err_has(&format!("the name of a {noun} has at most 1024 bytes, and this one has 33000"));
+                .err_has(&format!("{noun} 'nnnn"))
+                .err_has("the name has 33000 bytes, and kvadm sends 1024 at most");
             assert!(run.stderr_text().len() < 1_000, "{}", run.stderr_text());
         }
     }

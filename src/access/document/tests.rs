@@ -54,7 +54,7 @@ fn a_file_says_who_may_do_what() {
 #[test]
 fn what_is_wrong_has_its_line_and_a_suggestion() {
     let with = |from: &str, to: &str| SAMPLE.replacen(from, to, 1);
-    let too_long = format!("the name of a role has at most 1024 bytes, and this one has 1025: {}…", "n".repeat(64));
+    let too_long = format!("role '{}…': the name has 1025 bytes, and kvadm sends 1024 at most", "n".repeat(64));
     let cases = [
         (
             with("permissions:\n      - {access: read, prefix", "permisions:\n      - {access: read, prefix"),
