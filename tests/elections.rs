@@ -210,7 +210,7 @@ fn the_records_of_leaders() {
         .ok()
         .out_has("\tkvadm/1 host=")
         .err_has("is a lock, not an election")
-        .err_has(&format!("kvadm lock --list {name}"));
+        .err_has("lock --list");
     end(running);
 }
 
@@ -296,7 +296,7 @@ fn lost_leadership_ends_the_command_and_deposed_candidates_are_taken() {
     let waiter = lock(etcd, &name, &["--value", "two"]).spawn();
     waiter.wait_for_stderr("(value 'one')", SOON);
     waiter.signal(Signal::SIGINT);
-    waiter.wait();
+    waiter.wait().signal(Signal::SIGINT);
     etcd.etcdctl_ok(&["del", key.trim_end()]);
     running.wait().code(5).err_has("lock");
     // A plain lock and a candidate exclude each other.
@@ -412,7 +412,7 @@ fn an_observer_without_etcd_ends_with_3() {
     // A member that freezes is not noticed by the stream so soon.
     let mut frozen = Proxy::start(&etcd.address());
     let observer =
-        Kvadm::new().endpoint(&frozen.endpoint()).args(["lock", &name, "--observe", "--timeout", "1s"]).spawn();
+        Kvadm::new().endpoint(&frozen.endpoint()).args(["lock", &name, "--observe", "--timeout", "2s"]).spawn();
     observer.wait_for_stdout("no-leader\n", SOON);
     frozen.set(Mode::Hang);
     observer.wait().code(3).err_has("etcd did not answer when --timeout elapsed");

@@ -189,7 +189,7 @@ pub(in crate::commands) fn report(
 fn print(ctx: &Context, answer: &PutAnswer<'_>) -> io::Result<()> {
     let Some(prev) = answer.prev else { return ctx.out.one(answer) };
     match prev {
-        Some(kv) if ctx.out.is_raw() => ctx.out.bytes(&kv.value)?,
+        Some(kv) if ctx.out.is_raw() => ctx.out.bytes(&kv.value).and_then(|()| ctx.out.flush())?,
         None if ctx.out.is_raw() => {}
         _ => ctx.out.one(answer)?,
     }
