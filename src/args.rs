@@ -127,8 +127,18 @@ pub fn parse_revision(text: &str) -> Result<Revision, String> {
         Ok(revision) if revision >= 1 && !text.starts_with('+') => Ok(revision),
         Ok(1..) => Err("a revision consists of digits only".to_owned()),
         Ok(_) => Err("revisions start at 1; omit the option for the current revision".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(_) => Err("expected a revision: a whole number from 1 on".to_owned()),
     }
+}
+
+/// A bound of revisions; 0 is no bound.
+///
+/// # Errors
+/// A sign, or not a number.
+pub fn parse_revision_bound(text: &str) -> Result<Revision, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let revision = text.parse().ok().filter(|_| is_number);
+    revision.ok_or_else(|| "expected a revision, or 0 for no bound".to_owned())
 }
 
 /// A lease ID in hex, as etcdctl prints it.

@@ -205,7 +205,12 @@ fn the_records_of_leaders() {
     running.next_line().unwrap();
     let table = Kvadm::new().endpoint(etcd).args(["lock", "--list", &name, "-o", "table"]).run();
     table.ok().out_has("OWNER").out_lacks("VALUE");
-    lock(etcd, &name, &["--observe", "--count", "1"]).run().ok().out_has("\tkvadm/1 host=");
+    lock(etcd, &name, &["--observe", "--count", "1"])
+        .run()
+        .ok()
+        .out_has("\tkvadm/1 host=")
+        .err_has("is a lock, not an election")
+        .err_has("lock --list");
     end(running);
 }
 
@@ -259,8 +264,15 @@ fn values_that_read_as_a_holder_are_refused() {
         &["--observe", "--dry-run"],
         &["--count", "1"],
         &["--timeout", "1s"],
+        &["--count", "1", "--try", "--", "true"],
+        &["--count", "1", "--list"],
+        &["--timeout", "1s", "--list"],
     ] {
         lock(etcd, &name, options).run().code(2).out_empty();
+    }
+    for options in [&["--timeout", "1s"][..], &["--timeout", "1s", "--ttl", "5s"], &["--timeout", "1s", "--", "true"]] {
+        let run = lock(etcd, &name, options).run();
+        run.code(2).out_empty().err_has("--timeout requires --observe").err_has("did you mean --wait?");
     }
     let run = lock(etcd, &name, &["--value", "v", "--dry-run"]).run();
     run.ok().err_has("is free and would be taken");
@@ -276,6 +288,15 @@ fn lost_leadership_ends_the_command_and_deposed_candidates_are_taken() {
     let key = running.next_line().unwrap();
     let taken = lock(etcd, &name, &["--value", "two", "--try", "--", "true"]).run();
     taken.code(1).err_has("is taken");
+    // A dry run ends as the command would.
+    let taken = lock(etcd, &name, &["--value", "two", "--try", "--dry-run"]).run();
+    taken.code(1).out_empty().err_has("is taken").err_has("(value 'one') is ahead");
+    let waits = lock(etcd, &name, &["--value", "two", "--wait", "10s", "--dry-run"]).run();
+    waits.ok().err_has("kvadm would wait for it for at most 10s");
+    let waiter = lock(etcd, &name, &["--value", "two"]).spawn();
+    waiter.wait_for_stderr("(value 'one')", SOON);
+    waiter.signal(Signal::SIGINT);
+    waiter.wait().signal(Signal::SIGINT);
     etcd.etcdctl_ok(&["del", key.trim_end()]);
     running.wait().code(5).err_has("lock");
     // A plain lock and a candidate exclude each other.
@@ -387,5 +408,12 @@ fn an_observer_without_etcd_ends_with_3() {
     observer
         .wait()
         .code(3)
-        .err_has("the watch was interrupted when --timeout elapsed; later leaders, if any, were not shown");
+        .err_has("etcd did not answer when --timeout elapsed; later leaders, if any, were not shown");
+    // A member that freezes is not noticed by the stream so soon.
+    let mut frozen = Proxy::start(&etcd.address());
+    let observer =
+        Kvadm::new().endpoint(&frozen.endpoint()).args(["lock", &name, "--observe", "--timeout", "2s"]).spawn();
+    observer.wait_for_stdout("no-leader\n", SOON);
+    frozen.set(Mode::Hang);
+    observer.wait().code(3).err_has("etcd did not answer when --timeout elapsed");
 }

@@ -37,6 +37,25 @@ fn the_record_before_is_printed() {
     let missing = format!("{key}-missing");
     let run = put(&[&missing, "v", "--prev"]).run();
     run.ok().out(&format!("written\t{missing}\t{}\t\n", etcd.held(&missing).unwrap().modified));
+    run.err_has(&format!("note: {missing} did not exist before"));
+    // An empty value is no missing record.
+    put(&[&missing, ""]).run().ok();
+    put(&[&missing, "w", "--prev"]).run().ok().err_empty();
+}
+
+#[test]
+fn raw_has_the_bytes_of_the_value_before() {
+    let etcd = shared();
+    let key = format!("{}k", unique_prefix());
+    let raw = |args: &[&str]| put(&[&[key.as_str()], args, &["--prev", "-o", "raw"]].concat()).run();
+    raw(&["a\nb"]).ok().out_empty().err_has("did not exist before");
+    raw(&["two", "--dry-run"]).ok().out("a\nb").err_has("dry run");
+    raw(&["a\nb", "--if-different"]).ok().out("a\nb");
+    raw(&[""]).ok().out("a\nb").err_empty();
+    raw(&["three"]).ok().out_empty().err_empty();
+    assert_eq!(etcd.held(&key).unwrap().text(), "three");
+    // --ignore-value never creates a key, and --update says the same.
+    put(&[&key, "--ignore-value", "--keep-lease", "--update"]).run().ok();
 }
 
 #[test]

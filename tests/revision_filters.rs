@@ -89,6 +89,8 @@ fn branches_sums_and_other_options() {
     run(&["/", "--keys-only", "--max-create-rev", "3", "--desc"]).ok().out("/a/2\n/a/1\n");
     run(&["/", "--keys-only", "--max-create-rev", "3", "--match", "*2"]).ok().out("/a/2\n");
     run(&["/", "--keys-only", "--min-mod-rev", "5", "--rev", "5"]).ok().out("/a/3\n");
+    // As in etcdctl, 0 is no bound.
+    run(&["/", "--keys-only", "--min-mod-rev", "0", "--max-mod-rev", "0", "--max-create-rev", "2"]).ok().out("/a/1\n");
     run(&["/", "--keys-only", "--min-mod-rev", "99"]).ok().out_empty().err_empty();
     run(&["/", "--keys-only", "--since-rev", "4", "--max-create-rev", "2"]).ok().out("/a/1\n");
     run(&["/", "--count", "--min-create-rev", "4"]).ok().out("2\n");
@@ -101,7 +103,12 @@ fn branches_sums_and_other_options() {
         (&["--min-mod-rev", "3", "--max-mod-rev", "2"][..], "no key: --min-mod-rev 3 is after --max-mod-rev 2"),
         (&["--min-create-rev", "3", "--max-create-rev", "2"], "no key: --min-create-rev 3 is after"),
         (&["--min-create-rev", "3", "--max-mod-rev", "2"], "a key is created before it is modified"),
-        (&["--min-mod-rev", "0"], "0 is not in"),
+        (&["--min-mod-rev", "x"], "expected a revision, or 0 for no bound"),
+        // clap's 'requires' would accept these, because --du excludes the other option too.
+        (&["--top", "3", "--count"], "cannot be used with"),
+        (&["--top", "3", "--limit", "2"], "cannot be used with"),
+        (&["--history", "--count"], "cannot be used with"),
+        (&["--rev", "5", "--clock", "/time"], "cannot be used with"),
         (&["--min-mod-rev", "2", "--trailer", "-o", "json"], "--trailer"),
         (&["--min-mod-rev", "2", "--du", "--history"], "--history"),
     ] {

@@ -184,7 +184,8 @@ fn results_as_text_and_yaml() {
         format!("then:\n- get: {{prefix: {p}}}\n- put: {{key: {p}b, value: x}}\n- delete: {{key: {p}a, prev: true}}\n");
     let run = txn(&text, &["--dry-run"]);
     let revision = shared().held(format!("{p}a")).unwrap().modified;
-    run.ok().out_has("then\t").out_has(&format!("\nget\t1\nkv\t{p}a\t1\\t2\n")).out_lacks("put");
+    run.ok().err_has("dry run: 'then' would run").err_has("nothing was written");
+    run.out_has("would-then\t").out_has(&format!("\nget\t1\nkv\t{p}a\t1\\t2\n")).out_lacks("put");
     let run = txn(&text, &[]);
     let after = shared().held(format!("{p}b")).unwrap().modified;
     run.ok().err_empty();

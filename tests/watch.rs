@@ -163,6 +163,8 @@ fn only_count_until_and_timeout_end_it() {
     watch(&[]).run().code(2);
     watch(&[&p, "--exec"]).run().code(2);
     watch(&[&p, "--", "true"]).run().code(2);
+    watch(&[&p, "--timestamps", "--", "true"]).run().code(2);
+    watch(&[&p, "--timestamps", "--on-error", "continue"]).run().code(2);
     watch(&[&p, "--match", "["]).run().code(2);
 }
 

@@ -35,6 +35,7 @@ pub struct AtArgs {
         value_name = "KEY",
         default_value = "cilium/.heartbeat",
         requires = "at",
+        conflicts_with = "rev",
         help_heading = "What to show"
     )]
     clock: OsString,

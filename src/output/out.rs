@@ -172,6 +172,11 @@ impl Out {
         matches!(self.shared.format, Format::Json | Format::Yaml)
     }
 
+    /// Whether the format is raw: the exact bytes of values.
+    pub fn is_raw(&self) -> bool {
+        self.shared.format == Format::Raw
+    }
+
     /// Writes bytes unchanged.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ pub struct Args {
     /// file that is in use, free-above=SIZE its free bytes, size-above=SIZE its size, quota-above=P% its share of the quota
     /// (etcd 3.6 and later; before, the term does not hold). Each member is judged just before its turn. Other members are
     /// reported as skipped, with their figures. Exit code 0 if no member qualifies.
-    #[arg(long = "if", value_name = "COND", requires = "defrag")]
+    #[arg(long = "if", value_name = "COND", requires = "defrag", conflicts_with = "every")]
     condition: Option<DefragCondition>,
     /// With --defrag: only this member (hex ID, name or URL); repeatable
     ///
@@ -97,7 +97,7 @@ pub struct Args {
     /// With --defrag: wait D between two members
     ///
     /// Ctrl-C ends the waiting at once; a running defragmentation ends first.
-    #[arg(long, value_name = "D", value_parser = parse_duration, requires = "defrag")]
+    #[arg(long, value_name = "D", value_parser = parse_duration, requires = "defrag", conflicts_with = "every")]
     pause: Option<Duration>,
     /// Clear alarms whose cause is gone: NOSPACE, CORRUPT
     ///

@@ -124,6 +124,7 @@ pub struct Args {
     pub(super) du: bool,
     /// With --du: print only the N largest branches, largest first
     #[arg(long, value_name = "N", requires = "du", value_parser = clap::value_parser!(u32).range(1..),
+          conflicts_with_all = ["count", "limit", "sort", "desc", "keys_only", "with_leases", "tree", "trailer"],
           help_heading = "As a tree")]
     pub(super) top: Option<u32>,
     /// With --du: count all stored revisions, and print the most rewritten keys
@@ -134,7 +135,8 @@ pub struct Args {
     /// Compaction removes superseded revisions. Without --db, kvadm takes a snapshot of one member into a temporary file
     /// ($TMPDIR names its folder), which needs the role root if authentication is on.
     #[arg(long, requires = "du", help_heading = "As a tree",
-          conflicts_with_all = ["glob", "search", "regex", "since_rev", "min_mod_rev", "max_mod_rev", "min_create_rev", "max_create_rev", "rev", "at", "serializable", "if_locked"])]
+          conflicts_with_all = ["glob", "search", "regex", "since_rev", "min_mod_rev", "max_mod_rev", "min_create_rev", "max_create_rev", "rev", "at", "serializable", "if_locked",
+                                "count", "limit", "sort", "desc", "keys_only", "with_leases", "tree", "trailer"])]
     pub(super) history: bool,
     /// Path separator, one byte
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]

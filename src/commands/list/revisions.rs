@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::args::parse_revision_bound;
 use crate::error::Failure;
 use crate::kvstore::{KeyValue, Revision};
 
@@ -10,23 +11,36 @@ use crate::kvstore::{KeyValue, Revision};
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RevisionBounds {
     /// Select only keys last modified in revision N or later
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(1..), help_heading = "Which keys")]
+    ///
+    /// As in etcdctl, 0 means no bound, also for the three options below.
+    #[arg(long, value_name = "N", value_parser = parse_revision_bound, help_heading = "Which keys")]
     pub(super) min_mod_rev: Option<Revision>,
     /// Select only keys last modified in revision N or earlier
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(1..), help_heading = "Which keys")]
+    #[arg(long, value_name = "N", value_parser = parse_revision_bound, help_heading = "Which keys")]
     pub(super) max_mod_rev: Option<Revision>,
     /// Select only keys created in revision N or later
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(1..), help_heading = "Which keys")]
+    #[arg(long, value_name = "N", value_parser = parse_revision_bound, help_heading = "Which keys")]
     pub(super) min_create_rev: Option<Revision>,
     /// Select only keys created in revision N or earlier
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(1..), help_heading = "Which keys")]
+    #[arg(long, value_name = "N", value_parser = parse_revision_bound, help_heading = "Which keys")]
     pub(super) max_create_rev: Option<Revision>,
 }
 
 impl RevisionBounds {
     /// Whether nothing is bounded.
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.bounded() == Self::default()
+    }
+
+    /// The bounds without those of 0, which etcdctl takes for no bound.
+    fn bounded(&self) -> Self {
+        let given = |bound: Option<Revision>| bound.filter(|revision| *revision > 0);
+        Self {
+            min_mod_rev: given(self.min_mod_rev),
+            max_mod_rev: given(self.max_mod_rev),
+            min_create_rev: given(self.min_create_rev),
+            max_create_rev: given(self.max_create_rev),
+        }
     }
 
     /// Checks that a key can be selected.
@@ -34,8 +48,9 @@ impl RevisionBounds {
     /// # Errors
     /// A usage error that names the options.
     pub(super) fn check(&self) -> Result<(), Failure> {
+        let given = self.bounded();
         let bounds =
-            [("mod", self.min_mod_rev, self.max_mod_rev), ("create", self.min_create_rev, self.max_create_rev)];
+            [("mod", given.min_mod_rev, given.max_mod_rev), ("create", given.min_create_rev, given.max_create_rev)];
         for (which, min, max) in bounds {
             if let (Some(min), Some(max)) = (min, max)
                 && min > max
@@ -44,7 +59,7 @@ impl RevisionBounds {
                 return Err(Failure::usage(why).hint("omit one of the two options"));
             }
         }
-        match (self.min_create_rev, self.max_mod_rev) {
+        match (given.min_create_rev, given.max_mod_rev) {
             (Some(created), Some(modified)) if created > modified => {
                 let why = format!("no key: --min-create-rev {created} is after --max-mod-rev {modified}");
                 Err(Failure::usage(why).hint("a key is created before it is modified; omit one of the two options"))
@@ -58,8 +73,9 @@ impl RevisionBounds {
         let within = |revision: Revision, min: Option<Revision>, max: Option<Revision>| {
             min.is_none_or(|min| revision >= min) && max.is_none_or(|max| revision <= max)
         };
-        within(kv.mod_revision, self.min_mod_rev, self.max_mod_rev)
-            && within(kv.create_revision, self.min_create_rev, self.max_create_rev)
+        let given = self.bounded();
+        within(kv.mod_revision, given.min_mod_rev, given.max_mod_rev)
+            && within(kv.create_revision, given.min_create_rev, given.max_create_rev)
     }
 }
 
@@ -72,6 +88,13 @@ mod tests {
         let kv = KeyValue { create_revision: 5, mod_revision: 9, ..KeyValue::default() };
         let none = RevisionBounds::default();
         assert!(none.is_empty() && none.contain(&kv));
+        let zero = RevisionBounds {
+            min_mod_rev: Some(0),
+            max_mod_rev: Some(0),
+            min_create_rev: Some(0),
+            max_create_rev: Some(0),
+        };
+        assert!(zero.is_empty() && zero.contain(&kv) && zero.check().is_ok());
         for (min, max, held) in [(9, 9, true), (8, 10, true), (10, 11, false), (1, 8, false)] {
             let bounds = RevisionBounds { min_mod_rev: Some(min), max_mod_rev: Some(max), ..none };
             assert_eq!((bounds.contain(&kv), bounds.is_empty(), bounds.check().is_ok()), (held, false, true));

@@ -18,8 +18,12 @@ use crate::time::Time;
 
 /// How long a busy lock is waited for silently.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
-/// Interval of the notes about a busy lock.
+/// Without a terminal, the queue is read this often.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
+/// A note about an unchanged queue is repeated at intervals that double up to this one.
+const REPEAT_AT_MOST_EVERY: Duration = Duration::from_secs(600);
+/// Number of characters of a candidate's value in a note.
+const SHOWN_VALUE_CHARS: usize = 40;
 /// On a terminal, the holder and the place in the queue are read this often, which costs the server a read of the queue.
 const REFRESH_EVERY: Duration = Duration::from_secs(5);
 /// On a terminal, the line about the wait is redrawn this often.
@@ -183,7 +187,7 @@ async fn wait(
     }
 }
 
-fn busy(ctx: &Context, name: &[u8], holder: Option<&str>) -> Failure {
+pub(super) fn busy(ctx: &Context, name: &[u8], holder: Option<&str>) -> Failure {
     let (line, name) = (ctx.command_line(&["lock", "--list"]).key(name), bytes::escape(name));
     let by = holder.map_or(String::new(), |holder| format!("; {holder} is ahead in the queue"));
     Failure::new(Exit::No, format!("lock {name} is taken{by}"))
@@ -196,16 +200,35 @@ fn format_blocker(blocker: &Blocker) -> String {
     blocker.owner.as_ref().map_or_else(|| key.clone(), |owner| format!("{key} ({owner})"))
 }
 
+/// The holder's key and its owner.
+pub(super) fn format_holder(holder: &LockHolder) -> String {
+    let key = bytes::escape(&holder.key);
+    format_owner(holder).map_or_else(|| key.clone(), |owner| format!("{key} ({owner})"))
+}
+
+/// The owner, or the value of a candidate in an election.
+fn format_owner(holder: &LockHolder) -> Option<String> {
+    let proposal = || {
+        let value = bytes::escape(&holder.proposal.as_ref()?.value);
+        let shown: String = value.chars().take(SHOWN_VALUE_CHARS).collect();
+        Some(format!("value '{shown}{}'", if shown.len() < value.len() { "…" } else { "" }))
+    };
+    holder.owner.as_ref().map(ToString::to_string).or_else(proposal)
+}
+
 /// Says who holds the lock and for how long it has been waited for: on a terminal in one line that is redrawn, otherwise as
-/// a note from time to time.
+/// a note if the queue has changed, and else at growing intervals.
 async fn announce(ctx: &Context, request: &LockRequest, entry: &QueueEntry, started: Instant) -> Infallible {
     let progress = ctx.out.waiting();
     let name = bytes::escape(&request.name);
     if !progress.is_shown() {
+        let mut schedule = NoteSchedule::default();
         let mut pause = ANNOUNCE_AFTER;
         loop {
             sleep(pause).await;
-            if let Some(view) = read_queue(ctx, request, entry).await {
+            if let Some(view) = read_queue(ctx, request, entry).await
+                && schedule.is_due(&view, started.elapsed())
+            {
                 ctx.out.note(&format_waiting(&name, None, Some(&view)));
             }
             pause = ANNOUNCE_EVERY;
@@ -233,6 +256,33 @@ async fn announce(ctx: &Context, request: &LockRequest, entry: &QueueEntry, star
     }
 }
 
+/// When a note about the queue is due: after a change, and else at growing intervals.
+#[derive(Debug, Default)]
+struct NoteSchedule {
+    /// The holder's key and the place in the last note.
+    shown: Option<(Vec<u8>, u64)>,
+    /// The time of the last note since the start of the wait.
+    at: Duration,
+    /// The interval to the next note if nothing changes.
+    interval: Duration,
+}
+
+impl NoteSchedule {
+    fn is_due(&mut self, view: &QueueView, now: Duration) -> bool {
+        let seen = (view.holder.key.clone(), view.place);
+        if self.shown.as_ref() != Some(&seen) {
+            *self = Self { shown: Some(seen), at: now, interval: ANNOUNCE_EVERY * 2 };
+            return true;
+        }
+        if now < self.at + self.interval {
+            return false;
+        }
+        self.at = now;
+        self.interval = (self.interval * 2).min(REPEAT_AT_MOST_EVERY);
+        true
+    }
+}
+
 /// What a waiter sees of its queue.
 struct QueueView {
     holder: LockHolder,
@@ -255,9 +305,9 @@ fn format_waiting(name: &str, waited: Option<Duration>, view: Option<&QueueView>
     let Some(QueueView { holder, place }) = view else { return text };
     let what = if holder.holds { "held by" } else { "behind" };
     let key = holder.lease.map_or_else(|| bytes::escape(&holder.key), |lease| lease.to_string());
-    let who = match &holder.owner {
+    let who = match format_owner(holder) {
         // One line of a terminal has room for the owner only.
-        Some(owner) if waited.is_some() => owner.to_string(),
+        Some(owner) if waited.is_some() => owner,
         Some(owner) => format!("{key} ({owner})"),
         None => key,
     };
@@ -295,5 +345,27 @@ async fn abandon(ctx: &Context, kept: &LeaseKeeper) {
     if let Err(error) = ctx.store().for_cleanup(limit).revoke_own(kept.id()).await {
         let ttl = kept.ttl().as_secs();
         ctx.out.warn(&format!("cannot revoke lease {}, which expires within {ttl} s: {error}", kept.id()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unchanged_queue_is_repeated_at_growing_intervals() {
+        let view = |key: &str, place| {
+            let holder = LockHolder { key: key.into(), lease: None, owner: None, proposal: None, holds: true };
+            QueueView { holder, place }
+        };
+        let mut schedule = NoteSchedule::default();
+        let mut noted = |view: QueueView, times: std::ops::Range<u64>| -> Vec<u64> {
+            times.step_by(10).filter(|now| schedule.is_due(&view, Duration::from_secs(*now))).collect()
+        };
+        assert_eq!(noted(view("l/1", 3), 2..200), [2, 22, 62, 142]);
+        assert_eq!(noted(view("l/1", 2), 202..300), [202, 222, 262]);
+        assert_eq!(noted(view("l/2", 2), 302..310), [302]);
+        let repeated = noted(view("l/2", 2), 312..4000);
+        assert!(repeated.windows(2).all(|pair| pair[1] - pair[0] <= 600), "{repeated:?}");
     }
 }

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::{KeyText, bytes_of, parse_duration, parse_ttl, safety_options};
+use crate::args::{KeyText, bytes_of, parse_duration, parse_limit, parse_ttl, safety_options};
 use crate::child::PreparedChild;
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::lease_scope::seconds;
@@ -50,8 +50,11 @@ use crate::output::{DryRunRow, bytes};
 /// key then has this value instead of the owner, as 'etcdctl elect' and Go's
 /// concurrency.Election write it: their candidates and kvadm's wait in one queue.
 /// --observe prints the leader's value now and after each change, without gaps: it
-/// resumes after an interruption. Values that begin with 'kvadm/1 ', and the value
-/// 'shared', are refused: kvadm would take the candidate for the holder of a lock.
+/// resumes after an interruption. A member that freezes is noticed within 15s.
+///
+/// Values that begin with 'kvadm/1 ', and the value 'shared', are refused: kvadm would
+/// take the candidate for the holder of a lock. Other programs can write them: 'lock
+/// --shared' does not wait for a foreign candidate with the value 'shared'.
 ///
 /// Environment of CMD:
 ///   KVADM_LOCK                      KEY@REVISION, as --if-locked takes it
@@ -61,7 +64,7 @@ use crate::output::{DryRunRow, bytes};
 /// Exit codes:
 ///   1  the lock is taken (--try), or still taken after --wait; --observe: --timeout
 ///      elapsed
-///   3  --observe: --timeout elapsed while etcd was not reached
+///   3  --observe: --timeout elapsed and etcd did not answer
 ///   5  the lock was lost. Also 5 if CMD succeeded but kvadm could not confirm that
 ///      it held the lock until CMD ended
 ///   With CMD: its exit status, 128+n for a signal, 126 or 127 if it cannot start
@@ -121,10 +124,12 @@ pub struct Args {
     #[arg(long, help_heading = "Elections", conflicts_with_all = ["shared", "rw", "try_once", "wait", "ttl", "anonymous", "command", "value", "value_file", "dry-run"])]
     observe: bool,
     /// With --observe: exit after N leaders and values (no-leader does not count)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "observe", help_heading = "Elections")]
+    #[arg(long, value_name = "N", value_parser = parse_limit, help_heading = "Elections")]
     count: Option<u64>,
     /// With --observe: exit 1 after D
-    #[arg(long, value_name = "D", value_parser = parse_duration, requires = "observe", help_heading = "Elections")]
+    ///
+    /// kvadm then reads the leader once more, for up to 2s or op-timeout, and exits 3 if etcd does not answer.
+    #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "Elections")]
     timeout: Option<Duration>,
     #[command(flatten)]
     text: KeyText,
@@ -135,6 +140,7 @@ pub struct Args {
 /// # Errors
 /// A busy or lost lock, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    args.check_observe()?;
     let name = args.name.as_deref().unwrap_or_default();
     if args.list {
         return list::run(ctx, &args.text.bytes(name)?).await;
@@ -181,6 +187,18 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
+    /// Checks that `--count` and `--timeout` come with `--observe`. clap's `requires` does not: it accepts them with an option
+    /// that conflicts with `--observe`.
+    fn check_observe(&self) -> Result<(), Failure> {
+        match (self.observe, self.timeout, self.count) {
+            (true, ..) | (_, None, None) => Ok(()),
+            (_, Some(_), _) if self.list => Err(Failure::usage("--timeout requires --observe").hint("omit --timeout")),
+            (_, Some(_), _) => Err(Failure::usage("--timeout requires --observe")
+                .hint("did you mean --wait? 'kvadm lock NAME --wait D' waits for the lock for at most D")),
+            (_, None, Some(_)) => Err(Failure::usage("--count requires --observe").hint("omit --count")),
+        }
+    }
+
     /// The value of the candidate, if there is an election.
     async fn proposal(&self, ctx: &Context) -> Result<Option<Vec<u8>>, Failure> {
         let value = match (&self.value, &self.value_file) {
@@ -206,10 +224,17 @@ async fn dry_run(ctx: &Context, request: &acquire::LockRequest) -> Result<Exit, 
             let row = DryRunRow { outcome: "would-lock", ..row };
             ctx.out.dry_run(&row, &format!("lock {name} is free and would be taken"))?;
         }
+        Some(holder) if request.wait == acquire::WaitLimit::None => {
+            return Err(acquire::busy(ctx, &request.name, Some(&acquire::format_holder(&holder))));
+        }
         Some(holder) => {
+            let limit = match request.wait {
+                acquire::WaitLimit::For(time) => format!(" for at most {time:?}"),
+                _ => String::new(),
+            };
             let row = DryRunRow { outcome: "would-wait", key: Some(&holder.key), ..row };
             let key = bytes::escape(&holder.key);
-            ctx.out.dry_run(&row, &format!("lock {name} is held by {key}; kvadm would wait for it"))?;
+            ctx.out.dry_run(&row, &format!("lock {name} is held by {key}; kvadm would wait for it{limit}"))?;
         }
     }
     Ok(Exit::Done)

@@ -6,8 +6,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, LeaderUpdate};
+use crate::kvstore::{Error, KeyValue, LeaderUpdate, is_reserved_proposal};
 use crate::output::{LeaderRow, bytes};
+
+/// How long etcd may take to answer the read after `--timeout`.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// When it ends, besides a signal and the deadline.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +29,18 @@ pub async fn run(ctx: &Context, name: &[u8], limits: ObserveLimits) -> Result<Ex
     let shown_name = bytes::escape(name);
     let mut leaders = ctx.store().watch_leader(name);
     let (mut left, mut begun, mut interrupted) = (limits.count, false, false);
+    let mut warned_of_lock = false;
     loop {
         let next = match until {
             Some(until) => timeout_at(until, leaders.next()).await,
             None => Ok(leaders.next().await),
         };
         let Ok(next) = next else {
-            return match begun && !leaders.is_interrupted() {
+            // A silent member is noticed later than a short timeout ends, so etcd is asked.
+            let probe = PROBE_TIMEOUT.min(ctx.store().options().op_timeout);
+            let answers = begun && !leaders.is_interrupted() && leaders.answers_within(probe).await;
+            return match answers {
+                _ if ctx.signals.cancel().is_cancelled() => Ok(Exit::Interrupted),
                 true => Ok(Exit::No),
                 false => Err(timed_out(begun)),
             };
@@ -52,6 +60,12 @@ pub async fn run(ctx: &Context, name: &[u8], limits: ObserveLimits) -> Result<Ex
             ctx.out.note("the watch has resumed");
         }
         let absolute = |key: &[u8]| ctx.store().absolute(key);
+        if let LeaderUpdate::Elected(kv, _) = &update
+            && is_reserved_proposal(&kv.value)
+            && !std::mem::replace(&mut warned_of_lock, true)
+        {
+            warn_of_lock(ctx, name, kv);
+        }
         match &update {
             LeaderUpdate::Elected(kv, revision) => {
                 let (key, revision) = (absolute(&kv.key), *revision);
@@ -82,9 +96,19 @@ pub async fn run(ctx: &Context, name: &[u8], limits: ObserveLimits) -> Result<Ex
     }
 }
 
+/// Says that the leader is the holder of a lock.
+fn warn_of_lock(ctx: &Context, name: &[u8], kv: &KeyValue) {
+    let line = ctx.command_line(&["lock", "--list"]).key(name);
+    let key = bytes::escape(&ctx.store().absolute(&kv.key));
+    ctx.out.warn(&format!(
+        "{} is a lock, not an election: {key} names the holder of a lock; '{line}' shows holders and waiters",
+        bytes::escape(name)
+    ));
+}
+
 fn timed_out(begun: bool) -> Failure {
     let what = if begun {
-        "the watch was interrupted when --timeout elapsed; later leaders, if any, were not shown"
+        "etcd did not answer when --timeout elapsed; later leaders, if any, were not shown"
     } else {
         "--timeout elapsed before the leader was read"
     };

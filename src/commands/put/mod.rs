@@ -77,9 +77,12 @@ pub struct Args {
     /// Keep the key's value; only its lease and revision change
     ///
     /// Requires --lease, --ttl or --keep-lease. The value is not sent. If the key does not exist, kvadm exits 1.
-    #[arg(long, conflicts_with_all = ["value", "file", "revert_to", "from", "create", "update", "if_different", "hold"])]
+    #[arg(long, conflicts_with_all = ["value", "file", "revert_to", "from", "create", "if_different", "hold"])]
     ignore_value: bool,
     /// Print the value that the key had before (read in the same transaction)
+    ///
+    /// A note says so if the key did not exist. With -o raw, standard output has exactly the bytes of that value, and nothing if
+    /// there was none.
     #[arg(long, conflicts_with_all = ["from", "hold"])]
     prev: bool,
     /// Load JSON records, one per line, from FILE; - reads stdin

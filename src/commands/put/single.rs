@@ -1,5 +1,6 @@
 //! Writes one key.
 
+use std::io;
 use std::time::Duration;
 
 use super::plan::{LeaseRequest, PutOutcome, PutRequest};
@@ -171,8 +172,8 @@ pub(in crate::commands) fn report(
         PutOutcome::Refused(_) => None,
     };
     let prev = request.prev.then_some(prev);
-    let printed =
-        ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false, prev });
+    let answer = PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false, prev };
+    let printed = print(ctx, &answer);
     // The key is written, whatever becomes of the output.
     printed.and_then(|()| ctx.out.flush()).map_err(|error| match written {
         true => {
@@ -182,6 +183,20 @@ pub(in crate::commands) fn report(
         false => Failure::from(error),
     })?;
     Ok(Exit::Done)
+}
+
+/// Prints the answer; in raw with `--prev`, the bytes of the previous value. A note tells a missing record from an empty value.
+fn print(ctx: &Context, answer: &PutAnswer<'_>) -> io::Result<()> {
+    let Some(prev) = answer.prev else { return ctx.out.one(answer) };
+    match prev {
+        Some(kv) if ctx.out.is_raw() => ctx.out.bytes(&kv.value).and_then(|()| ctx.out.flush())?,
+        None if ctx.out.is_raw() => {}
+        _ => ctx.out.one(answer)?,
+    }
+    if prev.is_none() && !ctx.out.is_data() {
+        ctx.out.note(&format!("{} did not exist before", bytes::name(answer.key)));
+    }
+    Ok(())
 }
 
 /// The failure of a write that was not made. A missing key is no failed condition if the user has set none.
@@ -250,7 +265,7 @@ pub(in crate::commands) async fn dry_run(
         };
         let written = unchanged.is_none();
         let prev = request.prev.then_some(present.as_ref());
-        ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl: None, written, dry_run: true, prev })?;
+        print(ctx, &PutAnswer { key: &request.key, mod_revision, lease, ttl: None, written, dry_run: true, prev })?;
     }
     if !ctx.out.is_data() {
         ctx.out.note(&format!("dry run: {key} {outcome}"));

@@ -132,7 +132,8 @@ pub struct Args {
     #[allow(clippy::option_option)]
     latency: Option<Option<Duration>>,
     /// With --watch: multiply the default interval by ln(1+N), for N nodes that also watch
-    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..),
+          conflicts_with_all = ["revision", "diagnose", "consistency", "advice", "forecast", "latency", "probes", "wait"])]
     nodes: Option<u32>,
     /// Wait up to D for every member to be healthy
     #[arg(long, value_name = "D", value_parser = parse_duration, conflicts_with = "watch")]

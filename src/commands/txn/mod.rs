@@ -22,14 +22,16 @@ use crate::output::TxnAnswer;
 /// With --interactive, kvadm reads the transaction from standard input in the syntax
 /// of 'etcdctl txn -i': conditions, requests if they hold, requests if they do not.
 /// A blank line ends each section; input that ends before is refused. Prompts appear
-/// on a terminal only, and a wrong line can be typed again there.
+/// on a terminal only, not with -o json; a wrong line can be typed again there.
 ///
 ///   mod("KEY") > "0"             create, version, value or lease; =, !=, < or >
 ///   put KEY "VALUE"              --lease ID, --ignore-value, --ignore-lease, --prev-kv
 ///   get KEY [END]                --prefix, --from-key, --rev N, --limit N, --keys-only
 ///   del KEY [END]                --prefix, --from-key, --prev-kv
 ///
-/// Quoted text has the escapes of Go, such as \n, \" and \xff.
+/// Quoted text has the escapes of Go, such as \n, \" and \xff. To delete every key,
+/// del needs --all. kvadm refuses get's --order, --sort-by, --print-value-only and
+/// filters by revision, and words that etcdctl ignores, such as a third one.
 ///
 /// kvadm checks the transaction against etcd's limits before it is sent. The output
 /// names the branch that ran and the result of each operation. If the lock of
@@ -110,6 +112,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let retry = if dry_run { Retry::Idempotent } else { Retry::Never };
     let result = ctx.store().txn("txn", &txn, guard.as_ref(), retry).await?;
     ctx.out.report(&TxnAnswer { result: &result, dry_run })?;
+    if dry_run && !ctx.out.is_data() {
+        let branch = if result.succeeded { "then" } else { "else" };
+        ctx.out.note(&format!("dry run: '{branch}' would run; its reads were done, and nothing was written"));
+    }
     Ok(if result.succeeded { Exit::Done } else { Exit::Conflict })
 }
 

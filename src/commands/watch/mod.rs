@@ -66,7 +66,7 @@ pub struct Args {
     /// Watch this key only
     #[arg(long, value_name = "KEY", help_heading = "Which keys")]
     exact: Vec<OsString>,
-    /// Watch the keys from this one on
+    /// Watch the keys from this one on, in addition to any PREFIX
     #[arg(long, value_name = "KEY", help_heading = "Which keys")]
     from: Option<OsString>,
     /// Watch the keys before this one [default: all keys from --from on]
@@ -140,10 +140,17 @@ pub struct Args {
     /// If CMD fails: stop or continue
     ///
     /// stop: exit 6; --resume will retry this event.
-    #[arg(long, value_name = "WHAT", default_value = "stop", requires = "exec", help_heading = "Running a command")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "stop",
+        requires = "exec",
+        conflicts_with = "timestamps",
+        help_heading = "Running a command"
+    )]
     on_error: OnError,
     /// Command to run, and its arguments
-    #[arg(last = true, value_name = "CMD", requires = "exec", value_hint = clap::ValueHint::CommandWithArguments)]
+    #[arg(last = true, value_name = "CMD", requires = "exec", conflicts_with = "timestamps", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 

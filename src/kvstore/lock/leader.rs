@@ -7,8 +7,10 @@
 //! One watch follows all keys below the name. If the leader's key is deleted, the oldest key is read at the revision of the
 //! deletion, so that a leader that has ended meanwhile is returned too. Memory use does not grow with the candidates.
 
+use std::time::Duration;
+
 use etcd_client::{GetOptions, SortOrder, SortTarget};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
@@ -174,6 +176,14 @@ impl LeaderWatch {
     /// Whether etcd does not answer at present.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted || self.watcher.as_ref().is_some_and(Watcher::is_interrupted)
+    }
+
+    /// Whether etcd answers a linearizable read within `limit`.
+    pub async fn answers_within(&self, limit: Duration) -> bool {
+        match timeout(limit, self.store.oldest_key(&self.range, 0)).await {
+            Ok(read) => read.err().is_none_or(|error| !error.is_transient()),
+            Err(_) => false,
+        }
     }
 
     async fn step(&mut self) -> Result<LeaderUpdate, Error> {

@@ -32,6 +32,7 @@ use crate::kvstore::lease::GrantAttempts;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
 use crate::kvstore::lock::lock_key::{rw_mutex_key_of, shares};
 use crate::kvstore::lock::owner::{LockLabel, LockMode, LockOwner, parse_owner};
+use crate::kvstore::lock::queue::Proposal;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
@@ -79,6 +80,8 @@ pub struct LockHolder {
     pub lease: Option<LeaseId>,
     /// The owner that the key names.
     pub owner: Option<LockOwner>,
+    /// The proposal of a candidate in an election.
+    pub proposal: Option<Proposal>,
     /// Whether it holds the lock; otherwise it waits too.
     pub holds: bool,
 }
@@ -270,8 +273,8 @@ impl Store {
         let at = found.iter().position(|kv| !(shared && shares(&kv.key, &kv.value)));
         Ok(at.and_then(|at| {
             let kv = found.into_iter().nth(at)?;
-            let (lease, owner) = (LeaseId::from_wire(kv.lease), parse_owner(&kv.value));
-            Some(LockHolder { key: kv.key, lease, owner, holds: at == 0 })
+            let (owner, proposal) = (parse_owner(&kv.value), Proposal::of(&kv.value));
+            Some(LockHolder { key: kv.key, lease: LeaseId::from_wire(kv.lease), owner, proposal, holds: at == 0 })
         }))
     }
 

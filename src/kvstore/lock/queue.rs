@@ -25,7 +25,7 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    fn of(value: &[u8]) -> Option<Self> {
+    pub(crate) fn of(value: &[u8]) -> Option<Self> {
         let kept = value.get(..MAX_PROPOSAL_BYTES).unwrap_or(value);
         (!is_contender_value(value)).then(|| Self { value: kept.to_vec(), cut: kept.len() < value.len() })
     }

@@ -70,7 +70,9 @@ impl Record for OpResult {
 impl Report for TxnAnswer<'_> {
     /// The branch, then each result followed by its records.
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        let mut rows: Vec<Box<dyn Record + '_>> = vec![Box::new(Borrowed(self))];
+        let branch: Box<dyn Record + '_> =
+            if self.dry_run { Box::new(DryRunBranch(self.result)) } else { Box::new(Borrowed(self)) };
+        let mut rows = vec![branch];
         results(&mut rows, &self.result.results);
         rows
     }
@@ -89,6 +91,16 @@ fn results<'a>(rows: &mut Vec<Box<dyn Record + 'a>>, all: &'a [OpResult]) {
             OpResult::Delete { prev, .. } => rows.extend(prev.iter().map(|kv| labelled("prev", kv))),
             OpResult::Txn { results: nested, .. } => results(rows, nested),
         }
+    }
+}
+
+/// The branch that would run, and the revision at which the conditions were compared.
+struct DryRunBranch<'a>(&'a TxnResult);
+
+impl Record for DryRunBranch<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("branch", Value::Str(if self.0.succeeded { "would-then" } else { "would-else" })));
+        visit(always("revision", Value::Int(self.0.revision)));
     }
 }
 
