@@ -209,10 +209,10 @@ fn init_refuses_what_would_surprise() {
     init("a b").ok().err_has("--context 'a b'").err_has("kvadm config use 'a b'");
     home.run(["--context", "a b", "status", "--revision"]).ok();
     // What the file could not give back.
-    for password in ["ab\r", "ab\n"] {
+    for password in ["s3cr3t\r", "s3cr3t\n"] {
         let variables = home.kvadm().env("KVADM_ENDPOINTS", &endpoint).env("KVADM_USER", "u");
         let run = variables.env("KVADM_PASSWORD", password).args(["config", "init", "cr", "--from-env", "--no-test"]);
-        run.run().code(2).out_empty().err_has("the password ends with a line break").err_lacks("ab");
+        run.run().code(2).out_empty().err_has("the password ends with a line break").err_lacks("s3cr3t");
         assert!(!home.file("cr.yaml").exists() && !home.file("cr.password").exists());
     }
     // No file is read, and nothing is asked.
@@ -244,7 +244,7 @@ fn a_named_file_without_endpoints_is_noticed() {
         home.run(["--context", "empty", "config"]).ok().err_has(&said);
         home.kvadm().arg("-c").arg(home.file("empty.yaml")).arg("config").run().ok().err_has(&said);
         home.kvadm().env("ETCD_CONFIG", home.file("empty.yaml")).arg("config").run().ok().err_has(&said);
-        home.run(["config", "test", "empty", "--dial-timeout", "50ms"]).out_has("no endpoints are named");
+        home.run(["config", "test", "empty", "--dial-timeout", "50ms"]).out_has("no endpoints are");
         home.run(["--context", "empty", "--endpoints", "a:1", "config"]).ok().err_empty();
     }
     // A file of a default place may set the output only.

@@ -62,7 +62,7 @@ const LINES: &[(&str, &str)] = &[
     ("role grant-permission r read / --prefix=true", "kvadm role grant r read --prefix /"),
     ("role grant-permission r readwrite a b", "kvadm role grant r readwrite --from a --to b"),
     ("role revoke-permission r a --from-key", "kvadm role revoke r --from a"),
-    ("--discovery-srv example.com member list -w table", "kvadm member list --discovery-srv example.com -o table"),
+    ("--discovery-srv example.com member list -w table", "kvadm --discovery-srv example.com member list -o table"),
     ("lease renew 1f --once", "kvadm lease renew 1f"),
     ("del k", "kvadm delete k"),
     ("del / --prefix", "kvadm delete --prefix /"),
