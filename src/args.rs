@@ -56,6 +56,12 @@ pub fn safety_options() -> [Arg; 2] {
     ]
 }
 
+/// `--dry-run` alone, for a verb that asks nothing.
+pub fn dry_run_option() -> Arg {
+    let [_, dry_run] = safety_options();
+    dry_run
+}
+
 /// [`safety_options`] for a verb with subcommands: accepted before the subcommand, shown only in the subcommand's help.
 pub fn hidden_safety_options() -> [Arg; 2] {
     safety_options().map(|option| option.hide(true))

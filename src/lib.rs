@@ -171,7 +171,17 @@ fn load_config(cli: &Cli, out: &Out) -> Result<Config, ConfigError> {
             out.warn(&format!("the configuration is not used: {error}"));
             Ok(defaults)
         }
-        loaded => loaded.inspect_err(|error| error.warnings.iter().for_each(|warning| out.warn(warning))),
+        loaded => {
+            let mut config = loaded.inspect_err(|error| error.warnings.iter().for_each(|warning| out.warn(warning)))?;
+            let is_named = overrides.config.is_some() || config.context.is_some() || env.get("ETCD_CONFIG").is_some();
+            if let (Some(file), [endpoint]) = (&config.file, config.connect.endpoints.as_slice())
+                && is_named
+                && config.endpoints_are_default()
+            {
+                config.warnings.push(format!("{} names no endpoints; {endpoint} is used", file.display()));
+            }
+            Ok(config)
+        }
     }
 }
 

@@ -72,6 +72,9 @@ fn contexts_are_listed_with_what_they_say_and_which_is_in_use() {
     let other = home.file("other.conf");
     private(&other, "endpoints: [c:1]\n");
     assert_eq!(used(home.kvadm().env("ETCD_CONFIG", &other)), (None, "env ETCD_CONFIG".to_owned()));
+    home.write("lab.yaml", "discovery-srv: example.test\ninsecure-discovery: true\n");
+    let rows = home.run(["config", "list", "-o", "json"]).ok().json_lines();
+    assert_eq!((&rows[1]["context"], &rows[1]["tls"]), (&"lab".into(), &false.into()), "{rows:?}");
     // The table fits a terminal.
     home.kvadm().args(["config", "list", "-o", "table"]).run().ok().out_has("CONTEXT").out_has("prod");
 }
@@ -194,6 +197,67 @@ fn init_takes_variables_of_etcdctl_and_keeps_secrets_in_files_of_their_own() {
     assert_eq!((&files["endpoint"], &files["ok"]), (&"configuration".into(), &false.into()), "{files}");
     let step = files["steps"].as_array().unwrap().iter().find(|step| step["step"] == "password").unwrap();
     assert!(step["remedy"].as_str().unwrap().starts_with("run 'chmod 600 "), "{step}");
+}
+
+#[test]
+fn init_refuses_what_would_surprise() {
+    let (home, endpoint) = (Home::new(), shared().endpoint());
+    let init = |name: &str| home.run(["config", "init", name, "--endpoints", &endpoint]);
+    init("etcd").code(2).out_empty().err_has("every command without --context reads etcd.yaml");
+    init("lab.yaml").code(2).out_empty().err_has("omit .yaml: kvadm config init lab");
+    assert_eq!(std::fs::read_dir(home.file("")).unwrap().count(), 0);
+    init("a b").ok().err_has("--context 'a b'").err_has("kvadm config use 'a b'");
+    home.run(["--context", "a b", "status", "--revision"]).ok();
+    // What the file could not give back.
+    for password in ["s3cr3t\r", "s3cr3t\n"] {
+        let variables = home.kvadm().env("KVADM_ENDPOINTS", &endpoint).env("KVADM_USER", "u");
+        let run = variables.env("KVADM_PASSWORD", password).args(["config", "init", "cr", "--from-env", "--no-test"]);
+        run.run().code(2).out_empty().err_has("the password ends with a line break").err_lacks("s3cr3t");
+        assert!(!home.file("cr.yaml").exists() && !home.file("cr.password").exists());
+    }
+    // No file is read, and nothing is asked.
+    let file = home.file("a b.yaml");
+    for verb in [&["config", "use", "a b"][..], &["config", "init", "x", "--endpoints", &endpoint]] {
+        home.kvadm().arg("-c").arg(&file).args(verb).run().code(2).err_has("--config has no effect here");
+        home.kvadm().args(["--context", "a b"]).args(verb).run().code(2).err_has("--context has no effect here");
+        home.kvadm().args(verb).arg("--yes").run().code(2).err_has("unexpected argument '--yes'");
+    }
+    assert!(!home.file("current-context").exists());
+    // The DNS servers of this machine are written into the context.
+    let resolv = home.file("resolv.conf");
+    private(&resolv, "nameserver [127.0.0.1]:1\n");
+    let kvadm = || home.kvadm().env("KVADM_RESOLV_CONF", &resolv);
+    kvadm().args(["config", "init", "srv", "--discovery-srv", "a.test", "--no-test"]).run().ok();
+    let text = std::fs::read_to_string(home.file("srv.yaml")).unwrap();
+    assert!(text.contains(&format!("resolv-conf: \"{}\"", resolv.display())), "{text}");
+    kvadm().args(["config", "init", "plain", "--endpoints", &endpoint]).run().ok();
+    assert!(!std::fs::read_to_string(home.file("plain.yaml")).unwrap().contains("resolv-conf"));
+}
+
+#[test]
+fn a_named_file_without_endpoints_is_noticed() {
+    let home = Home::new();
+    for text in ["", "endpoints: []\n"] {
+        home.write("empty.yaml", text);
+        let said =
+            format!("warning: {} names no endpoints; http://127.0.0.1:2379 is used", home.file("empty.yaml").display());
+        home.run(["--context", "empty", "config"]).ok().err_has(&said);
+        home.kvadm().arg("-c").arg(home.file("empty.yaml")).arg("config").run().ok().err_has(&said);
+        home.kvadm().env("ETCD_CONFIG", home.file("empty.yaml")).arg("config").run().ok().err_has(&said);
+        home.run(["config", "test", "empty", "--dial-timeout", "50ms"]).out_has("no endpoints are");
+        home.run(["--context", "empty", "--endpoints", "a:1", "config"]).ok().err_empty();
+    }
+    // A file of a default place may set the output only.
+    home.write("etcd.yaml", "output: text\n");
+    home.run(["config"]).ok().err_empty();
+}
+
+#[test]
+fn test_compares_the_clusters_of_the_endpoints() {
+    let (home, other) = (Home::new(), Etcd::start());
+    home.write("two.yaml", &format!("endpoints: ['{}', '{}']\n", shared().endpoint(), other.endpoint()));
+    let run = home.run(["config", "test", "two"]);
+    run.code(4).err_has("the endpoints belong to different clusters: ").err_has(&format!("{} to ", other.endpoint()));
 }
 
 #[test]

@@ -62,7 +62,7 @@ const LINES: &[(&str, &str)] = &[
     ("role grant-permission r read / --prefix=true", "kvadm role grant r read --prefix /"),
     ("role grant-permission r readwrite a b", "kvadm role grant r readwrite --from a --to b"),
     ("role revoke-permission r a --from-key", "kvadm role revoke r --from a"),
-    ("--discovery-srv example.com member list -w table", "kvadm member list --discovery-srv example.com -o table"),
+    ("--discovery-srv example.com member list -w table", "kvadm --discovery-srv example.com member list -o table"),
     ("lease renew 1f --once", "kvadm lease renew 1f"),
     ("del k", "kvadm delete k"),
     ("del / --prefix", "kvadm delete --prefix /"),
@@ -87,6 +87,36 @@ const LINES: &[(&str, &str)] = &[
     ("endpoint health", "kvadm status"),
     ("endpoint health --cluster", "kvadm status"),
     ("endpoint status -w table", "kvadm status -o table"),
+    ("endpoint", "kvadm status"),
+    ("endpoint heatlh", "kvadm status"),
+    (
+        "endpoint hashkv --rev=3",
+        "'kvadm status --consistency' compares all members at one revision, which it chooses itself",
+    ),
+    ("alarm", "kvadm status"),
+    ("member list --hex", "kvadm member list"),
+    ("member update 1f http://h:2380", "kvadm member update 1f --peer-urls http://h:2380"),
+    ("lease grant 100s", "kvadm lease grant --ttl 100s"),
+    ("role grant-permission r READ k", "kvadm role grant r read k"),
+    ("put k v --lease=0", "kvadm put k v"),
+    ("user add u --password hunter2", "kvadm user add u --new-password-file FILE"),
+    ("--user root --password hunter2 user add u", "kvadm user add u --user root --password-file FILE"),
+    ("-d example.com get k", "kvadm get k --discovery-srv example.com"),
+    ("defrag --endpoints=h:1", "kvadm compact --defrag --member h:1 --endpoints h:1"),
+    ("make-mirror --prefix /app h:1", "kvadm mirror /app --source context:NAME --endpoints h:1"),
+    (
+        "make-mirror --prefix /app --dest-prefix /b --rev 5 --max-txn-ops 9 h:1",
+        "kvadm mirror /b --source context:NAME --source-prefix /app --endpoints h:1 --max-ops 9",
+    ),
+    (
+        "--endpoints=o:1 make-mirror --prefix=/app --no-dest-prefix h:1 --dest-user u:hunter2 --dest-cacert ca.pem",
+        "kvadm mirror '' --source context:NAME --source-prefix /app --endpoints h:1 --user u --password-file FILE \
+         --ca-file ca.pem",
+    ),
+    (
+        "make-mirror --dest-password hunter2 h:1",
+        "kvadm mirror PREFIX --source context:NAME --endpoints h:1 --password-file FILE",
+    ),
     ("alarm list", "kvadm status"),
     ("alarm disarm", "kvadm compact --disarm"),
     ("compaction 5", "kvadm compact 5"),
@@ -202,13 +232,16 @@ fn every_line_that_a_tip_quotes_parses() {
             .etcdctl
             .split(' ')
             .flat_map(|part| match part {
-                "--new-user-password" => vec![part, "secret"],
+                "--new-user-password" | "--password" => vec![part, "secret"],
+                "--rev" => vec![part, "5"],
+                "--endpoints" => vec![part, "h:1"],
                 part => vec![part],
             })
             .map(|part| match part.trim_end_matches("...") {
                 "SHELL" => "zsh".to_owned(),
                 "REV" | "TTL" => "5".to_owned(),
                 "ID" => "1f".to_owned(),
+                "URL" => "http://h:2380".to_owned(),
                 "ACCESS" => "read".to_owned(),
                 other => other.to_owned(),
             })
@@ -348,11 +381,18 @@ fn the_page_agrees_with_the_tips() {
     assert!(agreed > 50, "{agreed}");
 }
 
+const PROTOBUF: &str =
+    "kvadm has no '--write-out=protobuf': '-o json' prints the same fields, with stable names and types";
+
 #[test]
 fn values_of_flags_that_kvadm_lacks_are_named() {
     for (line, said) in [
         (&["get", "/a", "--consistency=x"][..], "kvadm has no '--consistency=x'"),
-        (&["get", "/a", "--write-out=fields"], "kvadm has no '--write-out=fields'"),
+        (
+            &["get", "/a", "--write-out=fields"],
+            "kvadm has no '--write-out=fields': '-o yaml' prints the fields line by line",
+        ),
+        (&["get", "/a", "-w", "protobuf"], PROTOBUF),
         (&["compaction", "5", "--physical=false"], "kvadm compact 5 --physical=false"),
     ] {
         Kvadm::new().args(line).run().code(2).out_empty().err_has(&format!("tip: {said}\n"));
@@ -373,8 +413,14 @@ fn what_may_be_a_password_is_not_repeated() {
         let run = Kvadm::new().args(line).run();
         run.code(2).out_empty().err_lacks("hunter2").err_has("tip: ");
     }
+    let run = Kvadm::new().args(["--endpoints", "http://root:hunter2@h:1", "get", "--prefix", "/a"]).run();
+    run.code(2).err_lacks("hunter2").err_has("tip: kvadm list /a --endpoints http://h:1\n");
+    Kvadm::new().args(["http://root:hunter2@h:1"]).run().code(2).out_empty().err_lacks("hunter2");
     let run = Kvadm::new().args(["user", "add", "root:hunter2"]).run();
     run.code(2).out_empty().err_lacks("hunter2").err_has("'kvadm user add root' asks for the password");
+    let set = ["user", "passwd", "nobody:hunter2", "--new-password-file", "-"];
+    let run = Kvadm::new().endpoint(shared()).args(set).stdin("x\n").run();
+    run.code(1).out_empty().err_lacks("hunter2").err_has("user not found: nobody\n");
     let run = Kvadm::new().args(["--user", "root:hunter2", "get", "/a", "--prefix"]).run();
     run.code(2).err_has("tip: kvadm list /a --user root --password-file FILE");
 }

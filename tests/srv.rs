@@ -156,7 +156,8 @@ fn each_failure_of_a_dns_server_is_named() {
         let (dns, run) = failing(answer.clone());
         run.code(3).out_empty().within(Duration::from_secs(2));
         run.err_has(&format!("{TLS} and {PLAIN}: the DNS server {} {text}", dns.address()));
-        run.err_has(&format!("run 'dig {TLS} SRV' to see what the DNS server answers"));
+        let port = port_of(&dns.address());
+        run.err_has(&format!("run 'dig @127.0.0.1 -p {port} {TLS} SRV' to see what the DNS server answers"));
     }
     for answer in [DnsAnswer::Garbage, DnsAnswer::CnameLoop] {
         let (dns, run) = failing(answer);
@@ -167,12 +168,76 @@ fn each_failure_of_a_dns_server_is_named() {
 #[test]
 fn hostile_names_are_left_out_and_escaped() {
     let (dns, run) = failing(DnsAnswer::RawTarget(b"\x1b[2J\xff evil".to_vec()));
-    run.code(3).out_empty().err_lacks("\u{1b}").err_has("is not a valid host and port");
+    run.code(3).out_empty().err_lacks("\u{1b}").err_has("is not a valid host and port").err_lacks("\\\\");
     assert!(!dns.asked().is_empty());
     // Port 0, and the target that says that there is no service.
     let folder = folder();
     let dns = plain(vec![(0, 0, 0, "localhost.".to_owned()), (0, 0, 2379, ".".to_owned())]);
     insecure(&dns, folder.path()).args(["get", "/a"]).run().code(3).out_empty();
+    let dns = plain(vec![(0, 0, 0, ".".to_owned())]);
+    let run = insecure(&dns, folder.path()).args(["get", "/a"]).run();
+    run.code(3).err_has(&format!("{PLAIN}: DNS says that the domain has no such service (its target is '.')"));
+}
+
+#[test]
+fn an_alias_is_followed() {
+    let (folder, address) = (folder(), shared().address());
+    for in_one_answer in [true, false] {
+        let records = vec![at(0, &address)];
+        let dns = Dns::with(move |name| match name {
+            PLAIN => DnsAnswer::Alias("alias.example.test".to_owned(), in_one_answer.then(|| records.clone())),
+            "alias.example.test" => DnsAnswer::Records(records.clone()),
+            _ => DnsAnswer::Code(3),
+        });
+        insecure(&dns, folder.path()).args(["status", "--revision"]).run().ok().err_empty();
+    }
+}
+
+#[test]
+fn an_answer_in_the_second_half_of_the_time_counts() {
+    let (folder, address) = (folder(), shared().address());
+    let dns = Dns::with(move |name| match name {
+        PLAIN => {
+            std::thread::sleep(Duration::from_millis(1200));
+            DnsAnswer::Records(vec![at(0, &address)])
+        }
+        _ => DnsAnswer::Code(3),
+    });
+    let run = insecure(&dns, folder.path()).args(["--dial-timeout", "2s", "status", "--revision"]).run();
+    run.ok().err_lacks("did not answer");
+}
+
+#[test]
+fn options_of_a_discovery_need_a_domain() {
+    let folder = folder();
+    for option in ["--insecure-discovery", "--discovery-srv-name=two"] {
+        let name = option.split('=').next().unwrap();
+        let run = Kvadm::new().args([option, "config"]).run();
+        run.code(2).out_empty().err_has(&format!("flag {name}: has no effect, because no domain is set"));
+        let run =
+            Kvadm::new().env("KVADM_DISCOVERY_SRV", "a.test").args(["--endpoints", "a:1", option, "config"]).run();
+        run.code(2).err_has("because a stronger source lists the endpoints");
+    }
+    Kvadm::new().args(["--insecure-discovery=false", "config"]).run().ok().err_empty();
+    for (name, value) in [("ETCDCTL_INSECURE_DISCOVERY", "true"), ("KVADM_DISCOVERY_SRV_NAME", "two")] {
+        let run = Kvadm::new().env(name, value).arg("config").run();
+        run.ok().err_has(&format!("(env {name}) has no effect, because no domain is set"));
+        let listed = Kvadm::new().env(name, value).env("KVADM_DISCOVERY_SRV", "a.test");
+        listed.args(["--endpoints", "a:1", "config"]).run().ok().err_lacks("no effect");
+    }
+    let run = Kvadm::new().args(["--discovery-srv", "a.test", "--discovery-srv-name", "", "config"]).run();
+    run.code(2).err_has("flag --discovery-srv-name: '' is not a valid name of a service");
+    let run = Kvadm::new().args(["--discovery-srv", "root:s3cret@example.com", "config"]).run();
+    run.code(2).err_lacks("s3cret").err_has("'(redacted)@example.com' is not a domain name");
+    let run = Kvadm::new().env("ETCDCTL_DISCOVERY_SRV", "root:s3cret@a").args(["--endpoints", "a:1", "config"]).run();
+    run.ok().out_lacks("s3cret").err_lacks("s3cret");
+    // A file that was named must name a server.
+    for bytes in [&b""[..], b"\0\xff\xfenameserver", b"# nothing\n"] {
+        let path = folder.path().join("resolv.conf");
+        std::fs::write(&path, bytes).unwrap();
+        let run = Kvadm::new().env("KVADM_RESOLV_CONF", &path).args(["--discovery-srv", "a.test", "get", "/a"]).run();
+        run.code(3).err_has(&format!("{} names no DNS server", path.display()));
+    }
 }
 
 #[test]

@@ -133,7 +133,17 @@ fn a_token_and_a_user_are_one_setting() {
         ("blank", "a b", "has a character that no token has"),
     ] {
         let path = private(folder.path(), name, text);
-        config(Kvadm::new().arg("--token-file").arg(&path)).code(2).out_empty().err_has(why);
+        let run = config(Kvadm::new().arg("--token-file").arg(&path));
+        run.code(2).out_empty().err_has(&format!("the token in {} {why}", path.display()));
+    }
+    let lines = private(folder.path(), "end", "t0k3n\r\n\n");
+    config(Kvadm::new().arg("--token-file").arg(&lines)).ok().err_lacks("t0k3n");
+    // A file is named; a token in its place is not.
+    let missing = config(Kvadm::new().arg("--token-file").arg(folder.path().join("nowhere")));
+    missing.code(2).err_has("nowhere: no such file or directory");
+    for token in ["eyJhbGciOi.eyJleHAi.c2ln", "QWERTYUIOPASDFGH.17"] {
+        let run = config(Kvadm::new().arg(format!("--token-file={token}")));
+        run.code(2).out_empty().err_lacks(token).err_has("the value looks like a token");
     }
     let open = private(folder.path(), "open", "t0k3n\n");
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();

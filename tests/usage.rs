@@ -197,8 +197,13 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         if below.is_empty() {
             let takes = |name| command.get_arguments().any(|arg| arg.get_long() == Some(name) && !arg.is_hide_set());
             // What 'check' and 'status' write is their own and is removed: there is nothing to confirm.
-            assert!(takes("yes") == takes("dry-run") || [" check", " status"].contains(&path), "{path}");
-            return vec![(path.trim_start().to_owned(), takes("yes"))];
+            // 'config init' and 'config use' ask nothing either.
+            let asks_nothing = [" check", " status", " config init", " config use"];
+            assert!(takes("yes") == takes("dry-run") || asks_nothing.contains(&path), "{path}");
+            return vec![(
+                path.trim_start().to_owned(),
+                takes("yes") || path.starts_with(" config") && takes("dry-run"),
+            )];
         }
         below
     }

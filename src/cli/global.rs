@@ -74,6 +74,8 @@ struct Connection {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     key_file: Option<PathBuf>,
     /// Use plaintext and ignore the TLS files
+    ///
+    /// --insecure-transport=false uses TLS for endpoints without a scheme, also without a TLS file.
     #[arg(long, global = true, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure_transport: Option<bool>,
     /// Do not verify the server certificate (insecure)

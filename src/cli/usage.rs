@@ -20,7 +20,11 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
     if !error.use_stderr() {
         return error;
     }
-    let mut error = printable(error, args, grammar);
+    let given = args;
+    let before = std::iter::once(None).chain(given.iter().map(Some));
+    let args: Vec<OsString> = before.zip(given).map(|(before, arg)| without_user_info(before, arg)).collect();
+    let args = args.as_slice();
+    let mut error = printable(error, given, args, grammar);
     show_whole_usage(&mut error, grammar);
     let words: Option<Vec<String>> = args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
     let Some(words) = words else { return error };
@@ -179,10 +183,37 @@ fn conflict_reason(error: &clap::Error) -> Option<&'static str> {
     }
 }
 
+/// The argument without the user and the password of its URLs, and of endpoints without a scheme.
+fn without_user_info(before: Option<&OsString>, arg: &OsStr) -> OsString {
+    let Some(text) = arg.to_str().filter(|text| text.contains('@')) else { return arg.to_owned() };
+    let places = ["--endpoints", "--discovery-srv"];
+    let joined = places.iter().find_map(|name| text.strip_prefix(name)?.strip_prefix('='));
+    let is_value = before.is_some_and(|before| places.iter().any(|name| before == name));
+    if let Some(value) = joined.or(is_value.then_some(text)) {
+        let name = &text[..text.len() - value.len()];
+        let place = |one: &str| {
+            let scheme = one.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+            one.rsplit_once('@').map_or_else(|| one.to_owned(), |(_, place)| scheme + place)
+        };
+        return (name.to_owned() + &value.split(',').map(place).collect::<Vec<_>>().join(",")).into();
+    }
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(['/', '?', '#', ',', ' ']).unwrap_or(after.len());
+        let (authority, other) = after.split_at(end);
+        shown.push_str(authority.rsplit('@').next().unwrap_or_default());
+        rest = other;
+    }
+    (shown + rest).into()
+}
+
 /// The same error for arguments as a terminal may show them.
-fn printable(error: clap::Error, args: &[OsString], grammar: &clap::Command) -> clap::Error {
+fn printable(error: clap::Error, given: &[OsString], args: &[OsString], grammar: &clap::Command) -> clap::Error {
     let safe: Vec<OsString> = args.iter().map(|arg| sanitize(arg.as_bytes(), false).into_owned().into()).collect();
-    if safe == args {
+    if safe == given {
         return error;
     }
     match grammar.clone().try_get_matches_from(&safe) {
@@ -273,6 +304,29 @@ pub fn failure(error: &clap::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_users_of_urls_are_not_shown() {
+        for (given, shown) in [
+            ("http://root:s3cret@h:1", "http://h:1"),
+            ("--endpoints=http://a:b@h:1,https://c:d@i:2/x@y", "--endpoints=http://h:1,https://i:2/x@y"),
+            ("http://a:p@q@h:1", "http://h:1"),
+            ("http://h:1", "http://h:1"),
+            ("a@b", "a@b"),
+            ("x://", "x://"),
+        ] {
+            assert_eq!(without_user_info(None, OsStr::new(given)), shown);
+        }
+        for (name, given, shown) in [
+            ("--endpoints", "root:s3/cret@h:1,i:2", "h:1,i:2"),
+            ("--endpoints", "https://root:s3/cret@h:1", "https://h:1"),
+            ("--discovery-srv", "root:s3cret@example.com", "example.com"),
+        ] {
+            assert_eq!(without_user_info(Some(&name.into()), OsStr::new(given)), shown);
+            let joined = |value: &str| OsString::from(format!("{name}={value}"));
+            assert_eq!(without_user_info(None, &joined(given)), joined(shown));
+        }
+    }
 
     #[test]
     fn the_choice_of_colours_is_found_before_parsing() {

@@ -13,10 +13,10 @@ impl Env {
         Self(std::env::vars_os().collect())
     }
 
-    /// Only the variables that locate the user's files.
+    /// Only the variables about this machine: those that locate the user's files, and the file that names the DNS servers.
     #[must_use]
     pub fn only_paths(&self) -> Self {
-        let kept = |name: &OsStr| name == "HOME" || name == "XDG_CONFIG_HOME";
+        let kept = |name: &OsStr| ["HOME", "XDG_CONFIG_HOME", "KVADM_RESOLV_CONF"].iter().any(|kept| name == *kept);
         self.0.iter().filter(|(name, _)| kept(name)).collect()
     }
 

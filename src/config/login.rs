@@ -66,14 +66,9 @@ pub(super) fn login(
         return Ok(ConfiguredLogin { credentials, token: None });
     };
     let token = match value {
-        Token::Text(token) => token,
-        Token::File(path) => from_file(layers, &path, "token").map_err(|problem| problem.in_source(&source))?,
+        Token::Text(token) => check_token(token, "the token").map_err(|problem| problem.in_source(&source))?,
+        Token::File(path) => token_of_file(layers, &path).map_err(|problem| problem.in_source(&source))?,
     };
-    // What a request header can carry.
-    if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-        let problem = ValueError::new("the token has a character that no token has, such as a space or a line break");
-        return Err(problem.in_source(&source));
-    }
     let token = Sourced { value: token, source };
     credentials(layers, overrides, endpoints, Some(&token))?;
     if is_for_other_endpoints(layers, layers.rank(&token.source), endpoints) {
@@ -85,6 +80,42 @@ pub(super) fn login(
         return Ok(ConfiguredLogin::default());
     }
     Ok(ConfiguredLogin { credentials: None, token: Some(token.value) })
+}
+
+/// Refuses a token that a request header cannot carry.
+fn check_token(token: Secret, about: &str) -> Result<Secret, ValueError> {
+    match token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(token),
+        false => {
+            Err(ValueError::new(format!("{about} has a character that no token has, such as a space or a line break")))
+        }
+    }
+}
+
+/// The token in a file, without the line breaks at its end.
+fn token_of_file(layers: &mut Layers<'_>, path: &Path) -> Result<Secret, ValueError> {
+    if !path.exists() && path.to_str().is_some_and(looks_like_token) {
+        let problem = ValueError::new("the value looks like a token, and there is no file of that name");
+        return Err(problem.hint("write the token to a file that only you can read, and give the name of the file"));
+    }
+    let token = from_file(layers, path, "token")?;
+    let token = Secret::new(token.expose().trim_end_matches(['\r', '\n']));
+    match token.expose().is_empty() {
+        true => Err(ValueError::new(format!("the token in {} is empty", path.display()))),
+        false => check_token(token, &format!("the token in {}", path.display())),
+    }
+}
+
+/// Whether a text has the form of a JWT, or of a simple token of etcd: 16 letters, a dot and a number.
+fn looks_like_token(text: &str) -> bool {
+    let is_jwt = text.starts_with("eyJ") && text.matches('.').count() == 2;
+    is_jwt
+        || text.split_once('.').is_some_and(|(letters, number)| {
+            letters.len() == 16
+                && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+                && !number.is_empty()
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }
 
 /// A token, or the file that contains it.

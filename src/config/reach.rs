@@ -10,7 +10,7 @@ use super::keys::{self, SettingKey};
 use super::layers::{Chosen, Layers};
 use super::settings::Overrides;
 use super::values::{in_env, split};
-use crate::transport::discovery::check_domain;
+use crate::transport::discovery::{check_domain, check_service_name, without_user};
 use crate::transport::resolv_conf::RESOLV_CONF;
 use crate::transport::{Endpoint, Scheme, SrvDiscovery, TlsFiles};
 
@@ -54,7 +54,9 @@ pub(super) fn endpoints_and_tls(
         layers.set_source(keys::INSECURE_TRANSPORT.name, &insecure.source);
     }
     let skip_verify = layers.switch(&keys::SKIP_VERIFY, overrides.insecure_skip_tls_verify)?;
-    let tls = !insecure.value && (files.all().next().is_some() || skip_verify.value || tls_by_variable);
+    // As in etcdctl, 'false' asks for TLS. In a file it may be the default that somebody has written down.
+    let asks_for_tls = tls_by_variable || matches!(insecure.source, Source::Flag(_) | Source::Env(_));
+    let tls = !insecure.value && (files.all().next().is_some() || skip_verify.value || asks_for_tls);
     let list = parse(&texts, tls)?;
     let uses_tls = list.iter().any(|endpoint| matches!(endpoint.scheme, Scheme::Tls | Scheme::Srv));
     if uses_tls || !insecure.value {
@@ -91,7 +93,7 @@ impl EndpointChoice {
     fn shown(&self) -> String {
         match self {
             Self::Texts(texts) => shown(texts),
-            Self::Domain(domain) => Endpoint::of_domain(domain).to_string(),
+            Self::Domain(domain) => Endpoint::of_domain(&without_user(domain)).to_string(),
         }
     }
 }
@@ -174,12 +176,16 @@ fn discovery(
     let domain = domains.given.as_ref().filter(|_| discovers);
     let rank = domain.map(|domain| layers.rank(&domain.source));
     let is_weaker = |layers: &Layers<'_>, source: &Source| rank.is_some_and(|rank| layers.rank(source) > rank);
-    layers.record_chosen(&keys::DISCOVERY_SRV, domains, Clone::clone);
+    layers.record_chosen(&keys::DISCOVERY_SRV, domains, |domain| without_user(domain));
     let file = layers.values.text(keys::DISCOVERY_SRV_NAME.name)?;
     let flag = overrides.discovery_srv_name.clone();
     let mut name = layers.choose(&keys::DISCOVERY_SRV_NAME, flag, file, in_env::text)?;
     if name.given.as_ref().is_some_and(|name| is_weaker(layers, &name.source)) {
         name.drop_winner();
+    }
+    if let Some(name) = &name.given {
+        check_service_name(&name.value)
+            .map_err(|text| ValueError::new(text).at_key(&name.source, keys::DISCOVERY_SRV_NAME.name))?;
     }
     layers.record_chosen(&keys::DISCOVERY_SRV_NAME, &name, Clone::clone);
     let mut insecure = layers.switch(&keys::INSECURE_DISCOVERY, overrides.insecure_discovery)?;
@@ -190,6 +196,13 @@ fn discovery(
         );
         layers.warn(text);
         insecure.value = false;
+    }
+    if domain.is_none() {
+        let permission = insecure.value.then_some((&keys::INSECURE_DISCOVERY, &insecure.source));
+        let suffix = name.given.as_ref().map(|name| (&keys::DISCOVERY_SRV_NAME, &name.source));
+        for (key, source) in suffix.into_iter().chain(permission) {
+            without_domain(layers, key, source, domains.given.is_some())?;
+        }
     }
     let file = layers.values.path(keys::RESOLV_CONF.name)?;
     let resolv_conf = choose_path(layers, &keys::RESOLV_CONF, None, file)?;
@@ -207,10 +220,32 @@ fn discovery(
     }))
 }
 
+/// A setting of a discovery that does not take place: an error if it was typed.
+fn without_domain(
+    layers: &mut Layers<'_>,
+    key: &SettingKey,
+    source: &Source,
+    is_overridden: bool,
+) -> Result<(), ConfigError> {
+    let why = match is_overridden {
+        true => "a stronger source lists the endpoints",
+        false => "no domain is set",
+    };
+    let problem = ValueError::new(format!("has no effect, because {why}"));
+    match source {
+        Source::Flag(_) => Err(problem.hint("add --discovery-srv DOMAIN").at_key(source, key.name)),
+        // With the domain of a weaker source, the setting belongs to that domain.
+        _ if is_overridden => Ok(()),
+        _ => {
+            layers.warn(format!("{} ({source}) has no effect, because {why}; set discovery-srv", key.name));
+            Ok(())
+        }
+    }
+}
+
 /// Endpoints for display. Text before an `@` is hidden, because it could be a password.
 fn shown(texts: &[String]) -> String {
-    let hide = |text: &String| text.rfind('@').map_or_else(|| text.clone(), |at| format!("(redacted){}", &text[at..]));
-    texts.iter().map(hide).collect::<Vec<_>>().join(",")
+    texts.iter().map(|text| without_user(text)).collect::<Vec<_>>().join(",")
 }
 
 fn parse(place: &Sourced<EndpointChoice>, tls: bool) -> Result<Vec<Endpoint>, ConfigError> {

@@ -110,6 +110,11 @@ impl FileChoice {
 }
 
 impl Config {
+    /// Whether no source names the endpoints of the cluster.
+    pub fn endpoints_are_default(&self) -> bool {
+        self.settings.iter().any(|setting| setting.key == "endpoints" && setting.source == Source::Default)
+    }
+
     /// The context that the command line names.
     pub fn context_option(&self) -> Option<String> {
         let at = self.store_options.iter().position(|word| word == "--context")?;

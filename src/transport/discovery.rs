@@ -9,13 +9,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use hickory_resolver::Resolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData};
 use tokio::time::{Instant, timeout};
 
 use crate::plural::counted;
@@ -23,6 +20,7 @@ use crate::transport::cause::format_io_error;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::options::{DiscoveryFailure, DiscoveryOutcome, SrvDiscovery};
 use crate::transport::resolv_conf::{MAX_SERVERS, servers};
+use crate::transport::srv_query::query;
 
 /// Endpoints that are taken from an answer: far more than a cluster has members.
 const MAX_ENDPOINTS: usize = 64;
@@ -59,8 +57,9 @@ async fn look_up(wanted: &SrvDiscovery, limit: Duration) -> DiscoveryOutcome {
     let (with_tls, without) = (service(wanted, "-ssl"), service(wanted, ""));
     let (with_tls, without) = tokio::join!(ask(&servers, &with_tls, limit), ask(&servers, &without, limit));
     let mut outcome = DiscoveryOutcome::default();
-    let (mut dropped, mut failed) = (0_usize, Vec::new());
+    let (mut dropped, mut failed, mut asked) = (0_usize, Vec::new(), None);
     for (scheme, answer) in [("https", with_tls), ("http", without)] {
+        asked.get_or_insert(answer.server);
         let records = match answer.records {
             Ok(records) => records,
             Err(cause) => {
@@ -70,8 +69,12 @@ async fn look_up(wanted: &SrvDiscovery, limit: Duration) -> DiscoveryOutcome {
                 continue;
             }
         };
-        let line = format!("{}: {} from {}", answer.name, counted(records.len(), "record"), answer.server);
-        outcome.answers.push(line);
+        let is_absent = !records.is_empty() && records.iter().all(|record| record.target.is_empty());
+        outcome.answers.push(match is_absent {
+            // RFC 2782.
+            true => format!("{}: DNS says that the domain has no such service (its target is '.')", answer.name),
+            false => format!("{}: {} from {}", answer.name, counted(records.len(), "record"), answer.server),
+        });
         for record in in_order(records, random()) {
             let text = format!("{}:{}", record.target, record.port);
             let endpoint = match Endpoint::parse(&format!("{scheme}://{text}"), scheme == "https") {
@@ -110,14 +113,25 @@ async fn look_up(wanted: &SrvDiscovery, limit: Duration) -> DiscoveryOutcome {
         outcome.warnings.push(text);
     }
     if outcome.endpoints.is_empty() {
-        outcome.failure = Some(failure(&outcome.answers, dropped, failed));
+        outcome.failure = Some(failure(&outcome.answers, asked, dropped, failed));
     }
     outcome
 }
 
-fn failure(answers: &[String], dropped: usize, failed: Vec<(String, String)>) -> DiscoveryFailure {
-    let dig = answers.first().and_then(|line| line.split(": ").next()).unwrap_or_default();
-    let dig = format!("run 'dig {dig} SRV' to see what the DNS server answers, or list the endpoints with --endpoints");
+fn failure(
+    answers: &[String],
+    asked: Option<SocketAddr>,
+    dropped: usize,
+    failed: Vec<(String, String)>,
+) -> DiscoveryFailure {
+    let name = answers.first().and_then(|line| line.split(": ").next()).unwrap_or_default();
+    let server = asked.map_or_else(String::new, |server| match server.port() {
+        53 => format!("@{} ", server.ip()),
+        port => format!("@{} -p {port} ", server.ip()),
+    });
+    let dig = format!(
+        "run 'dig {server}{name} SRV' to see what the DNS server answers, or list the endpoints with --endpoints"
+    );
     if dropped > 0 {
         let cause = format!("DNS names only endpoints without TLS ({})", answers.join("; "));
         let hint = "add --insecure-discovery if the network is trusted: DNS answers can be forged".to_owned();
@@ -148,10 +162,10 @@ pub fn check_domain(domain: &str, name: Option<&str>) -> Result<String, String> 
     let plain = domain.trim_end_matches('.').to_ascii_lowercase();
     let allowed = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     if plain.is_empty() || !allowed(&plain) || plain.split('.').any(str::is_empty) {
-        return Err(format!("'{}' is not a domain name", shown(domain)));
+        return Err(format!("'{}' is not a domain name", shown(&without_user(domain))));
     }
-    if let Some(name) = name.filter(|name| name.is_empty() || name.contains('.') || !allowed(name)) {
-        return Err(format!("'{}' is not a valid name of a service", shown(name)));
+    if let Some(name) = name {
+        check_service_name(name)?;
     }
     let wanted = SrvDiscovery {
         domain: plain.clone(),
@@ -163,6 +177,22 @@ pub fn check_domain(domain: &str, name: Option<&str>) -> Result<String, String> 
     Name::from_str(&service(&wanted, "-ssl"))
         .map_err(|_| format!("'{}' is too long for a domain name", shown(domain)))?;
     Ok(plain)
+}
+
+/// Checks a suffix of the service's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_service_name(name: &str) -> Result<(), String> {
+    match name.is_empty() || name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_".contains(c))) {
+        true => Err(format!("'{}' is not a valid name of a service", shown(name))),
+        false => Ok(()),
+    }
+}
+
+/// The text without what stands before an `@`, which could be a password.
+pub fn without_user(text: &str) -> String {
+    text.rfind('@').and_then(|at| text.get(at..)).map_or_else(|| text.to_owned(), |rest| format!("(redacted){rest}"))
 }
 
 /// The answer to one question.
@@ -196,25 +226,6 @@ async fn ask(servers: &[SocketAddr], name: &str, limit: Duration) -> SrvAnswer {
     }
     let server = servers.first().copied().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
     asked(server, Err(causes.join("; ")))
-}
-
-async fn query(server: SocketAddr, name: &str, slice: Duration) -> Result<Lookup, NetError> {
-    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    for connection in &mut connections {
-        connection.port = server.port();
-    }
-    let server = NameServerConfig::new(server.ip(), true, connections);
-    let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-    let mut options = ResolverOpts::default();
-    // A lost datagram is sent once more.
-    options.timeout = slice.checked_div(2).unwrap_or(slice);
-    options.attempts = 1;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.num_concurrent_reqs = 1;
-    let resolver =
-        Resolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()?;
-    resolver.lookup(name, RecordType::SRV).await
 }
 
 /// Why a server gave no records, and whether the other servers would answer the same.
@@ -295,7 +306,9 @@ fn random() -> impl FnMut() -> u64 {
 
 /// Text from a DNS server or of the user, safe to print and short.
 fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS).collect::<String>().escape_debug().to_string()
+    // A backslash begins an escape of DNS, which is printable.
+    let one = |c: char| if c == '\\' { c.to_string() } else { c.escape_debug().to_string() };
+    text.chars().take(SHOWN_CHARS).map(one).collect()
 }
 
 #[cfg(test)]
@@ -332,6 +345,8 @@ mod tests {
             let text = check_domain(wrong, None).expect_err(wrong);
             assert!(!text.contains('\u{1b}') && text.len() < 200, "{text}");
         }
+        let text = check_domain("root:s3cret@example.com", None).expect_err("a user");
+        assert_eq!(text, "'(redacted)@example.com' is not a domain name");
         for wrong in ["", "a.b", "a b"] {
             assert!(check_domain("a", Some(wrong)).is_err(), "{wrong}");
         }

@@ -27,6 +27,7 @@ pub(crate) mod peer_check;
 pub mod resolv_conf;
 pub(crate) mod response_body;
 pub(crate) mod secret;
+pub(crate) mod srv_query;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod tls;

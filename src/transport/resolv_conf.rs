@@ -15,7 +15,8 @@ pub(crate) const MAX_SERVERS: usize = 3;
 /// Far above the size of a `resolv.conf`.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The DNS servers of a `resolv.conf`; this machine if it names none, as resolv.conf(5) says.
+/// The DNS servers of a `resolv.conf`; this machine if the system's file names none, as resolv.conf(5) says. A file that the
+/// user names must name one.
 pub(crate) fn servers(path: &Path) -> Result<Vec<SocketAddr>, String> {
     let text = match bounded_file::read(path, MAX_FILE_BYTES) {
         Ok(read) => String::from_utf8_lossy(&read.bytes).into_owned(),
@@ -25,6 +26,9 @@ pub(crate) fn servers(path: &Path) -> Result<Vec<SocketAddr>, String> {
         }
     };
     let mut found = parse_servers(&text);
+    if found.is_empty() && path != Path::new(RESOLV_CONF) {
+        return Err(format!("{} names no DNS server (a line such as 'nameserver 192.0.2.1')", path.display()));
+    }
     if found.is_empty() {
         found.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
     }

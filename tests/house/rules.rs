@@ -57,7 +57,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("tonic::transport", &["transport"]),
     ("hyper", &["transport"]),
     ("rustls", &["transport"]),
-    ("hickory_resolver", &["transport::discovery"]),
+    ("hickory_resolver", &["transport::discovery", "transport::srv_query"]),
     ("x509_parser", &["transport"]),
     ("prost_reflect", &["proto"]),
     ("tempfile", &["atomic_file", "commands::edit::file", "commands::list::history", "sync"]),

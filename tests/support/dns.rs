@@ -27,6 +27,8 @@ pub enum DnsAnswer {
     WrongId(Vec<Srv>),
     /// An alias that leads to an alias that leads back.
     CnameLoop,
+    /// An alias for this name and, if given, the records of that name.
+    Alias(String, Option<Vec<Srv>>),
     /// A record whose target is these bytes, as one label.
     RawTarget(Vec<u8>),
 }
@@ -204,6 +206,14 @@ fn reply(query: &[u8], name: &str, answer: &DnsAnswer, is_udp: bool) -> Option<V
         DnsAnswer::CnameLoop => {
             let other = if name.starts_with("loop.") { &name[5..] } else { &format!("loop.{name}") };
             message(id, 0, false, &[record(5, &wire_name(other))])
+        }
+        DnsAnswer::Alias(other, records) => {
+            let owned = records.iter().flatten().map(|srv| {
+                let rest = record(33, &srv_data(srv, &wire_name(&srv.3)));
+                [wire_name(other), rest[2..].to_vec()].concat()
+            });
+            let all: Vec<Vec<u8>> = std::iter::once(record(5, &wire_name(other))).chain(owned).collect();
+            message(id, 0, false, &all)
         }
         DnsAnswer::RawTarget(label) => {
             let target = [&[u8::try_from(label.len()).unwrap()], label.as_slice(), &[0]].concat();

@@ -1,9 +1,10 @@
 //! Finds the line of kvadm for a command line that was written for etcdctl.
 
+mod mirror;
 pub mod table;
 
 use crate::shell;
-use table::{Advice, Becomes, FLAGS, Flag, HABITS, Habit, RESTORE_FLAGS};
+use table::{Advice, Becomes, Flag, HABITS, Habit, RESTORE_FLAGS, flag_of};
 
 /// The tip for the arguments, without the program's name; `None` if etcdctl does not know such a line either, or if kvadm
 /// would not accept the translation.
@@ -13,6 +14,11 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
         && help == "help"
     {
         return help_tip(command);
+    }
+    if line.words.first().is_some_and(|command| command == "make-mirror")
+        && let Some(words) = mirror::line(args).filter(|words| accepts(words))
+    {
+        return Some(format!("kvadm {}", shell::line(&words)));
     }
     for habit in HABITS {
         let Some(found) = line.matched(habit) else { continue };
@@ -46,7 +52,12 @@ pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
         match (&flag.becomes, value) {
             (Becomes::Instead(text), _) => return Some((*text).to_owned()),
             (Becomes::Values(values), Some(value)) if !values.iter().any(|(known, _)| known == value) => {
-                return Some(format!("kvadm has no '{}={}'", flag.name, shell::quote(value.as_bytes())));
+                let instead = match value.as_str() {
+                    "fields" => ": '-o yaml' prints the fields line by line",
+                    "protobuf" => ": '-o json' prints the same fields, with stable names and types",
+                    _ => "",
+                };
+                return Some(format!("kvadm has no '{}={}'{instead}", flag.name, shell::quote(value.as_bytes())));
             }
             _ => {}
         }
@@ -172,8 +183,13 @@ impl EtcdctlLine {
             if part == "--" {
                 takes_tail = true;
             } else if part.starts_with("--") {
-                self.flags.iter().find(|(flag, _)| flag.name == part)?;
+                let (_, value) = self.flags.iter().find(|(flag, _)| flag.name == part)?;
+                // With --user, the password is that of the login.
+                if part == "--password" && self.flags.iter().any(|(flag, _)| flag.name == "--user") {
+                    return None;
+                }
                 flags.push(part);
+                arguments.extend(value.clone().map(|value| (part, vec![value])));
             } else if let Some(name) = part.strip_suffix("...") {
                 let rest: Vec<String> = if takes_tail { self.tail.clone() } else { words.by_ref().cloned().collect() };
                 if rest.is_empty() {
@@ -182,8 +198,7 @@ impl EtcdctlLine {
                 arguments.push((name, rest));
             } else if part.chars().all(|c| c.is_ascii_uppercase()) {
                 let word = words.next()?;
-                let word = if part == "USER" { word.split(':').next().unwrap_or_default() } else { word };
-                arguments.push((part, vec![word.to_owned()]));
+                arguments.push((part, vec![argument(part, word)]));
             } else {
                 words.next().filter(|word| *word == part)?;
             }
@@ -247,16 +262,15 @@ impl Match {
     }
 }
 
-/// The flag of an argument, and the value that is joined to it.
-fn flag_of(arg: &str) -> Option<(&'static Flag, Option<String>)> {
-    let (name, value) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value.to_owned())));
-    if let Some(flag) = FLAGS.iter().find(|flag| flag.name == name || flag.short == Some(name)) {
-        return Some((flag, value));
+/// An argument as kvadm takes it.
+fn argument(name: &str, word: &str) -> String {
+    match name {
+        // What follows the colon is a password.
+        "USER" => word.split(':').next().unwrap_or_default().to_owned(),
+        "TTL" if word.bytes().all(|byte| byte.is_ascii_digit()) => format!("{word}s"),
+        "ACCESS" => word.to_ascii_lowercase(),
+        _ => word.to_owned(),
     }
-    // -wjson
-    let joined = |flag: &&Flag| flag.valued && flag.short.is_some_and(|short| arg.starts_with(short));
-    let flag = FLAGS.iter().find(joined).filter(|_| !arg.starts_with("--"))?;
-    Some((flag, flag.short.and_then(|short| arg.strip_prefix(short)).map(str::to_owned)))
 }
 
 /// The flag in kvadm's words; `None` if kvadm has nothing for it.
@@ -264,6 +278,8 @@ fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
     let split = |words: &str| words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let value = value.unwrap_or_default();
     Some(match flag.becomes {
+        // etcd's lease 0 is none.
+        Becomes::Option("--lease") if value == "0" => Vec::new(),
         Becomes::Option(name) if flag.valued => vec![name.to_owned(), value.to_owned()],
         Becomes::Option(name) => vec![name.to_owned()],
         Becomes::Seconds(name) => {

@@ -57,7 +57,7 @@ pub const HABITS: &[Habit] = &[
     habit("elect NAME --listen", Line("lock {NAME} --observe")),
     habit("elect NAME VALUE", Line("lock {NAME} --value {VALUE}")),
     habit("elect NAME", Line("lock {NAME} --value VALUE")),
-    habit("lease grant TTL", Line("lease grant --ttl {TTL}s")),
+    habit("lease grant TTL", Line("lease grant --ttl {TTL}")),
     habit("lease revoke ID", Line("lease revoke {ID}")),
     habit("lease timetolive ID", Line("lease show {ID}")),
     habit("lease keep-alive ID --once", Line("lease renew {ID}")),
@@ -65,15 +65,27 @@ pub const HABITS: &[Habit] = &[
     habit("lease list", Line("lease list")),
     habit("endpoint health", Line("status")),
     habit("endpoint status", Line("status")),
+    habit(
+        "endpoint hashkv --rev",
+        Instead("'kvadm status --consistency' compares all members at one revision, which it chooses itself"),
+    ),
     habit("endpoint hashkv", Line("status --consistency")),
+    habit("endpoint WORD", Line("status")),
+    habit("endpoint", Line("status")),
+    habit("member list --hex", Line("member list")),
+    habit("member add NAME URL", Line("member add {NAME} --peer-urls {URL}")),
+    habit("member update ID URL", Line("member update {ID} --peer-urls {URL}")),
     habit("member add NAME", Line("member add {NAME} --peer-urls http://HOST:2380")),
     habit("member update ID", Line("member update {ID} --peer-urls http://HOST:2380")),
     habit("move-leader ID", Line("member move-leader {ID}")),
     habit("move-leader", Line("member move-leader")),
     habit("alarm list", Line("status")),
     habit("alarm disarm", Line("compact --disarm")),
+    habit("alarm WORD", Line("status")),
+    habit("alarm", Line("status")),
     habit("compaction REV", Line("compact {REV}")),
     habit("defrag --cluster", Line("compact --defrag")),
+    habit("defrag --endpoints", Line("compact --defrag --member {--endpoints} --endpoints {--endpoints}")),
     habit("defrag", Line("compact --defrag --member MEMBER")),
     habit("check perf", Instead(CHECK)),
     habit("check datascale", Instead(CHECK)),
@@ -96,6 +108,7 @@ pub const HABITS: &[Habit] = &[
     habit("snapshot hashkv FILE", Line("snapshot verify {FILE}")),
     // What follows a colon is a password.
     habit("user add USER --new-user-password", Line("user add {USER} --new-password-file FILE")),
+    habit("user add USER --password", Line("user add {USER} --new-password-file FILE")),
     habit("user add USER", Line("user add {USER}")),
     habit("user get USER", Line("user show {USER}")),
     habit("user passwd USER", Line("user password {USER}")),
@@ -196,7 +209,7 @@ pub const FLAGS: &[Flag] = &[
     switch("--debug", Becomes::Option("-vv")),
     switch("--hex", Becomes::Instead("bytes that are not UTF-8 are escaped; '-o json' prints them in base64")),
     valued("--auth-jwt-token", Becomes::Secret("--token-file FILE")),
-    valued("--discovery-srv", Becomes::Option("--discovery-srv")),
+    short("-d", valued("--discovery-srv", Becomes::Option("--discovery-srv"))),
     valued("--discovery-srv-name", Becomes::Option("--discovery-srv-name")),
     switch("--insecure-discovery", Becomes::Option("--insecure-discovery")),
     valued("--new-user-password", Becomes::Row),
@@ -247,3 +260,15 @@ pub const FLAGS: &[Flag] = &[
     valued("--namespace", Becomes::Option("--namespace")),
     valued("--deadline", Becomes::Option("--deadline")),
 ];
+
+/// The flag of an argument, and the value that is joined to it.
+pub fn flag_of(arg: &str) -> Option<(&'static Flag, Option<String>)> {
+    let (name, value) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value.to_owned())));
+    if let Some(flag) = FLAGS.iter().find(|flag| flag.name == name || flag.short == Some(name)) {
+        return Some((flag, value));
+    }
+    // -wjson
+    let joined = |flag: &&Flag| flag.valued && flag.short.is_some_and(|short| arg.starts_with(short));
+    let flag = FLAGS.iter().find(joined).filter(|_| !arg.starts_with("--"))?;
+    Some((flag, flag.short.and_then(|short| arg.strip_prefix(short)).map(str::to_owned)))
+}

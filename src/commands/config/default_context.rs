@@ -20,6 +20,7 @@ pub struct DefaultContextArgs {
 }
 
 pub fn run(ctx: &Context, args: &DefaultContextArgs) -> Result<Exit, Failure> {
+    super::new_context::refuse_named_file(ctx)?;
     let env = Env::from_process();
     let Some(dir) = config::user_dir(&env) else {
         return Err(Failure::usage("there are no contexts, because HOME and XDG_CONFIG_HOME are not set"));

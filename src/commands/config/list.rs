@@ -42,7 +42,10 @@ fn push(
         Ok(config) => {
             let connect = &config.connect;
             let endpoints: Vec<String> = connect.endpoints.iter().map(ToString::to_string).collect();
-            let tls = connect.endpoints.iter().any(|endpoint| matches!(endpoint.scheme, Scheme::Tls | Scheme::Srv));
+            // DNS may name endpoints without TLS too.
+            let is_insecure = connect.discovery.as_ref().is_some_and(|discovery| discovery.insecure);
+            let has_tls = |scheme: &Scheme| *scheme == Scheme::Tls || *scheme == Scheme::Srv && !is_insecure;
+            let tls = connect.endpoints.iter().any(|endpoint| has_tls(&endpoint.scheme));
             let user = connect.credentials.as_ref().map(|credentials| credentials.user.as_str());
             let user = user.or(connect.token.as_ref().map(|_| "(token)"));
             sink.push(&ContextRow { endpoints: &endpoints, user, tls: Some(tls), ..row })?;

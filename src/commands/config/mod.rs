@@ -7,7 +7,7 @@ mod test;
 
 use clap::Subcommand;
 
-use crate::args::{hidden_safety_options, safety_options};
+use crate::args::{dry_run_option, hidden_safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::SettingRow;
@@ -51,11 +51,11 @@ enum ConfigCommand {
     ///
     /// Writes NAME.yaml with the mode 0600 into the configuration folder, and never overwrites a file. kvadm connects and reads
     /// first; if that fails, nothing is written. On a terminal it asks for what is missing. A password or a token of
-    /// --from-env goes to a file of its own, never into NAME.yaml.
+    /// --from-env goes to a file of its own, never into NAME.yaml. NAME cannot be etcd: etcd.yaml is the default file.
     #[command(
         after_help = "Examples:\n  kvadm config init prod --endpoints https://etcd-0:2379 --ca-file ca.pem\n  \
                       kvadm config init prod --from-env\n  kvadm config init lab --discovery-srv example.com --no-test",
-        args = safety_options()
+        arg = dry_run_option()
     )]
     Init(new_context::NewContextArgs),
     /// Make a context the default, or no context
@@ -64,12 +64,13 @@ enum ConfigCommand {
     /// ETCD_CONFIG and KVADM_CONTEXT override it. Its name is in the file current-context.
     #[command(
         after_help = "Examples:\n  kvadm config use prod\n  kvadm config use --none",
-        args = safety_options()
+        arg = dry_run_option()
     )]
     Use(default_context::DefaultContextArgs),
     /// Check the files, the connection, the login and a read, step by step
     ///
-    /// Checks what commands with the same options would use: with NAME, as with --context NAME.
+    /// Checks what commands with the same options would use: with NAME, as with --context NAME. Exits 4 if the endpoints
+    /// belong to different clusters.
     #[command(
         after_help = "Examples:\n  kvadm config test\n  kvadm config test prod\n  kvadm config test prod -o json"
     )]

@@ -10,7 +10,8 @@ use crate::config::{self, Config, Env, Overrides, Source};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{NewContextRow, bytes};
-use crate::transport::Secret;
+use crate::shell;
+use crate::transport::{ConnectOptions, Secret};
 
 /// The options of `config init`.
 #[derive(clap::Args, Debug)]
@@ -42,6 +43,8 @@ pub async fn run(ctx: &Context, args: &NewContextArgs) -> Result<Exit, Failure> 
     let env = Env::from_process();
     config::check_context_name(&args.name)
         .map_err(|text| Failure::usage(text).hint("a context name has no '/' and no leading '.'"))?;
+    check_new_name(&args.name)?;
+    refuse_named_file(ctx)?;
     let Some(dir) = config::user_dir(&env) else {
         return Err(Failure::usage("a context needs a folder, but HOME and XDG_CONFIG_HOME are not set"));
     };
@@ -60,6 +63,14 @@ pub async fn run(ctx: &Context, args: &NewContextArgs) -> Result<Exit, Failure> 
     let config = asked.as_ref().unwrap_or(&ctx.config);
     let mut secrets = Vec::new();
     let text = render(config, &args.name, &mut secrets)?;
+    for (kind, secret) in &secrets {
+        // The reader of the file takes line breaks at the end for the end of the line.
+        if secret.expose().ends_with(['\r', '\n']) {
+            let text =
+                format!("the {kind} ends with a line break, which a {kind} file cannot have; nothing was written");
+            return Err(Failure::usage(text).hint("check the variable: $(cat FILE) removes line breaks, but no CR"));
+        }
+    }
     if !args.no_test {
         test(ctx, config).await?;
     }
@@ -74,13 +85,71 @@ pub async fn run(ctx: &Context, args: &NewContextArgs) -> Result<Exit, Failure> 
     if ctx.safety.dry_run {
         ctx.out.note(&format!("would write {}:\n{}", path.display(), text.trim_end()));
     } else {
+        let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
         write(&dir, files)?;
-        ctx.out.note(&format!("use it with --context {0}, or by default after 'kvadm config use {0}'", args.name));
+        check_written(config, &args.name, &env).inspect_err(|_| {
+            for path in paths.iter().rev() {
+                let _ = std::fs::remove_file(path);
+            }
+        })?;
+        let name = shell::quote(args.name.as_bytes());
+        ctx.out.note(&format!("use it with --context {name}, or make it the default: kvadm config use {name}"));
     }
     let endpoints: Vec<String> = config.connect.endpoints.iter().map(ToString::to_string).collect();
     let (context, file) = (args.name.as_str(), path.display().to_string());
     ctx.out.one(&NewContextRow { context, file: &file, endpoints: &endpoints, dry_run: ctx.safety.dry_run })?;
     Ok(Exit::Done)
+}
+
+/// Refuses a name whose file would be used by every command, and one that repeats the file's suffix.
+fn check_new_name(name: &str) -> Result<(), Failure> {
+    if name == "etcd" {
+        let text = "a context cannot be named 'etcd': every command without --context reads etcd.yaml of that folder";
+        return Err(
+            Failure::usage(text).hint("choose another name; 'kvadm config use NAME' makes a context the default")
+        );
+    }
+    match name.strip_suffix(".yaml") {
+        Some(stem) => Err(Failure::usage(format!("'{}' is the name of a file, not of a context", name.escape_debug()))
+            .hint(format!("omit .yaml: kvadm config init {}", shell::quote(stem.as_bytes())))),
+        None => Ok(()),
+    }
+}
+
+/// The verb reads no configuration file.
+pub(super) fn refuse_named_file(ctx: &Context) -> Result<(), Failure> {
+    match ctx.config.chosen.as_ref().and_then(|chosen| chosen.named_by.as_ref()) {
+        Some(Source::Flag(name)) => {
+            Err(Failure::usage(format!("{name} has no effect here: the command reads no configuration file"))
+                .hint(format!("omit {name}; the context is named behind the command")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Loads the context as other commands do, and compares it with what was tested.
+fn check_written(config: &Config, name: &str, env: &Env) -> Result<(), Failure> {
+    let failed = |why: String| {
+        Failure::new(Exit::Partial, format!("the context cannot be used as it was written: {why}; it was removed"))
+            .hint("report this bug, with the options and the variables, but without secrets")
+    };
+    let overrides = Overrides { context: Some(name.to_owned()), ..Overrides::default() };
+    let read = config::load(&overrides, &env.only_paths()).map_err(|error| failed(error.to_string()))?;
+    let (given, read) = (&config.connect, &read.connect);
+    let user = |connect: &ConnectOptions| {
+        connect.credentials.as_ref().map(|one| (one.user.clone(), one.password.expose().to_owned()))
+    };
+    let domain = |connect: &ConnectOptions| connect.discovery.as_ref().map(|one| one.domain.clone());
+    let differs = [
+        ("endpoints", given.endpoints != read.endpoints || domain(given) != domain(read)),
+        ("user or password", user(given) != user(read)),
+        ("token", given.token != read.token),
+        ("namespace", given.namespace != read.namespace),
+    ];
+    match differs.iter().find(|(_, differs)| *differs) {
+        Some((what, _)) => Err(failed(format!("the {what} of the file and of this command differ"))),
+        None => Ok(()),
+    }
 }
 
 fn has_endpoints(config: &Config) -> bool {
@@ -130,8 +199,10 @@ fn ask(ctx: &Context) -> Result<Config, Failure> {
 
 /// The file's text. Secrets are returned, to be written to files of their own.
 fn render(config: &Config, name: &str, secrets: &mut Vec<(&'static str, Secret)>) -> Result<String, Failure> {
-    let mut text =
-        format!("# kvadm's context '{}': see kvadm-config(5). Use it with --context {0}.\n", name.escape_debug());
+    let mut text = format!(
+        "# A context of kvadm: see kvadm-config(5). Use it with --context {}.\n",
+        shell::quote(name.as_bytes())
+    );
     for setting in &config.settings {
         let is_default = setting.source == Source::Default || OF_ONE_COMMAND.contains(&setting.key);
         let Some(value) = setting.value.as_deref().filter(|_| !is_default) else { continue };
@@ -151,6 +222,7 @@ fn render(config: &Config, name: &str, secrets: &mut Vec<(&'static str, Secret)>
                 (file_key, quote(&format!("{name}.{}", setting.key)))
             }
             "endpoints" if config.connect.discovery.is_some() => continue,
+            "resolv-conf" if config.connect.discovery.is_none() => continue,
             "endpoints" => {
                 let list: Vec<String> = config.connect.endpoints.iter().map(|one| quote(&one.to_string())).collect();
                 ("endpoints", format!("[{}]", list.join(", ")))

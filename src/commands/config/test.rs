@@ -58,7 +58,11 @@ fn check_files(ctx: &Context) -> Vec<FileCheck> {
     let file = config.file.as_ref();
     let source =
         file.map_or_else(|| "no file; options and variables only".to_owned(), |file| file.display().to_string());
-    checks.push(FileCheck { step: "file", detail: source, problem: None });
+    let detail = match config.endpoints_are_default() {
+        true => format!("{source}; no endpoints are named, so that kvadm uses its default"),
+        false => source,
+    };
+    checks.push(FileCheck { step: "file", detail, problem: None });
     let tls = &config.connect.tls;
     if let Some(ca) = &tls.ca {
         checks.push(certificates("ca", ca, ca_certificates(ca)));

@@ -7,7 +7,7 @@ use crate::diagnose::{self, Probe, ProbeStep, StepFailure, StepOutcome};
 use crate::error::{Exit, Failure, classify};
 use crate::health::format_causes;
 use crate::kvstore::{Alarm, Error, Store};
-use crate::output::{Diagnosis, StepRow, StepState};
+use crate::output::{Diagnosis, FactValue, StepRow, StepState};
 use crate::transport::Scheme;
 
 struct StepFinding {
@@ -44,6 +44,10 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
         serving += usize::from(probe.serves());
         show(ctx, probe, &findings)?;
     }
+    if let Some(clusters) = several_clusters(&probes) {
+        let text = format!("the endpoints belong to different clusters: {clusters}");
+        return Err(Failure::new(Exit::Refused, text).hint("list endpoints of one cluster only"));
+    }
     match (failing, serving) {
         (0, _) => Ok(Exit::Done),
         (_, 0) => {
@@ -58,6 +62,21 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
             Ok(Exit::Partial)
         }
     }
+}
+
+/// The endpoints with the IDs of their clusters, if the IDs differ.
+fn several_clusters(probes: &[(usize, Probe)]) -> Option<String> {
+    let cluster = |probe: &Probe| {
+        let mut facts = probe.steps.iter().flat_map(|step| &step.facts);
+        facts.find_map(|fact| match fact.value {
+            FactValue::Id(id) if fact.name == "cluster" => Some(id),
+            _ => None,
+        })
+    };
+    let known: Vec<(&str, u64)> =
+        probes.iter().filter_map(|(_, probe)| Some((probe.endpoint.as_str(), cluster(probe)?))).collect();
+    let differs = known.iter().any(|(_, id)| Some(id) != known.first().map(|(_, first)| first));
+    differs.then(|| known.iter().map(|(endpoint, id)| format!("{endpoint} to {id:x}")).collect::<Vec<_>>().join(", "))
 }
 
 fn show(ctx: &Context, probe: &Probe, findings: &[Option<StepFinding>]) -> Result<(), Failure> {

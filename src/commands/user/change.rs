@@ -202,5 +202,10 @@ async fn roles_of(ctx: &Context, name: &str) -> Result<Option<Vec<String>>, Fail
 }
 
 async fn missing_user(ctx: &Context, name: &str) -> Result<Exit, Failure> {
-    Ok(not_found(ctx, "user", name, &ctx.store().users().await?))
+    // What follows a colon may be a password, as in etcdctl's USER:PASSWORD.
+    let user = name.split_once(':').map_or(name, |(user, _)| user);
+    if user != name {
+        ctx.out.note("the name was cut at its colon; 'USER:PASSWORD' is not accepted");
+    }
+    Ok(not_found(ctx, "user", user, &ctx.store().users().await?))
 }

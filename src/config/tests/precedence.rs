@@ -131,6 +131,10 @@ impl Ladder {
             // A password that belongs to any user.
             setup.overrides.password_file = Some(setup.write("pw", "p"));
         }
+        if matches!(self.key, "discovery-srv-name" | "insecure-discovery") {
+            // Without a domain they are refused; that of the weakest source lets each of their sources count.
+            setup = setup.env("ETCDCTL_DISCOVERY_SRV", "d.test");
+        }
         let written = setup.write(path, format!("\n\n{text}"));
         setup.overrides.config = named.then_some(written);
         let shown = setup.setting(self.key);

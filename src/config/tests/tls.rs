@@ -135,6 +135,12 @@ fn etcdctls_transport_variables_count() {
         assert_eq!(endpoints(&setup.ok()), ["https://h:2379"], "{name}");
         assert_eq!(setup.warnings(), [""; 0]);
     }
+    // Also of kvadm's own variable and option, but not of a file, which may have the default written down.
+    assert_eq!(endpoints(&setup().env("KVADM_INSECURE_TRANSPORT", "false").ok()), ["https://h:2379"]);
+    assert_eq!(endpoints(&setup().set(|given| given.insecure_transport = Some(false)).ok()), ["https://h:2379"]);
+    assert_eq!(endpoints(&Setup::with("endpoints: [h]\ninsecure-transport: false").ok()), ["http://h:2379"]);
+    let plain = setup().env("ETCDCTL_INSECURE_TRANSPORT", "false").env("KVADM_INSECURE_TRANSPORT", "true");
+    assert_eq!(endpoints(&plain.ok()), ["http://h:2379"]);
     // True is etcdctl's default, which does not switch off TLS.
     let by_variable = Setup::new().env("ETCDCTL_INSECURE_TRANSPORT", "false");
     assert_eq!(by_variable.setting("insecure-transport"), "false (env ETCDCTL_INSECURE_TRANSPORT)");
