@@ -16,6 +16,9 @@ WITH_PROTOC = PROTOC="$(PROTOC)"
 # The tests interrupt what they run. A shell without job control has what it starts in the background ignore that.
 INTERRUPTIBLE = $(shell env --default-signal=INT,QUIT true 2>/dev/null && echo env --default-signal=INT,QUIT)
 
+# Most tests wait for servers most of the time.
+TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 BENCH = $(WITH_PROTOC) .ci/bench
 
 .PHONY: help demo test test-versions soak bench bench-report build install bless check clean-tools
@@ -29,7 +32,7 @@ demo: ## build kvadm and run a tour against a temporary etcd
 test: ## run all tests against a real etcd (KVADM_TEST_ETCD=BINARY for another one)
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
 	@.ci/fetch readers >/dev/null
-	$(WITH_PROTOC) $(INTERRUPTIBLE) timeout --foreground 60m $(CARGO) test
+	$(WITH_PROTOC) RUST_TEST_THREADS=$(TEST_THREADS) $(INTERRUPTIBLE) timeout --foreground 60m $(CARGO) test
 
 test-versions: ## run all tests against each available etcd from 3.4 to 3.7
 	@$(WITH_PROTOC) $(INTERRUPTIBLE) .ci/test-versions

@@ -1,5 +1,7 @@
 //! What every command is given: configuration, output, signals, and the store, which connects on first use.
 
+mod cluster;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,7 +18,7 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Store;
 use crate::output::{Confirm, Out, bytes};
 use crate::signal::Signals;
-use crate::transport::{Notice, Observer, Session, Trace};
+use crate::transport::{ConnectOptions, Notice, Observer, Session, Trace};
 
 /// From this number of destroyed keys on, the user must type it.
 const TYPED_FROM: u64 = 10_000;
@@ -89,7 +91,7 @@ impl Context {
             if let (Some(wait), Some(limit)) = (&mut connect.connect_wait, self.connect_limit.get()) {
                 wait.limit.get_or_insert(*limit);
             }
-            Store::new(connect, self.session())
+            self.store_with(connect)
         })
     }
 
@@ -109,14 +111,19 @@ impl Context {
         let mut given = self.config.store_options.iter();
         let mut options: Vec<OsString> = Vec::new();
         while let Some(word) = given.next() {
-            if word == "--endpoints" {
+            if ["--endpoints", "--discovery-srv", "--discovery-srv-name"].iter().any(|option| word == option) {
                 given.next();
-            } else {
+            } else if !word.as_encoded_bytes().starts_with(b"--insecure-discovery=") {
                 options.push(word.clone());
             }
         }
         options.extend(["--endpoints".into(), endpoints.into()]);
         CommandLine::new(&options, verb)
+    }
+
+    /// A store with these options; its first request connects.
+    pub fn store_with(&self, connect: ConnectOptions) -> Store {
+        Store::new(self.discovered(connect), self.session())
     }
 
     fn session(&self) -> Session {
@@ -168,7 +175,7 @@ impl Context {
         for detail in &other.details {
             self.out.detail(&format!("{about}: {detail}"));
         }
-        Ok(Store::new(other.connect, self.session()))
+        Ok(self.store_with(other.connect))
     }
 
     /// The deadline of the whole command (`--deadline`).
@@ -238,9 +245,10 @@ impl Context {
             return Ok(Consent::granted());
         }
         let ended = || self.signals.cancel().is_cancelled();
+        let about = if self.out.can_ask() { self.format_cluster() } else { String::new() };
         let answer = match keys {
-            TYPED_FROM.. => self.out.confirm_number(keys, question, &ended),
-            _ => self.out.confirm(question, &ended),
+            TYPED_FROM.. => self.out.confirm_number(keys, &format!("{question}{about}"), &ended),
+            _ => self.out.confirm(&format!("{question}{about}"), &ended),
         };
         match answer {
             _ if ended() => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),

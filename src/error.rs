@@ -6,8 +6,9 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
+use crate::access::Lockout;
 use crate::backup::BackupError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, DocumentError};
 use crate::escaped::unescape;
 use crate::health::ScanError;
 use crate::kvstore;
@@ -243,8 +244,22 @@ impl From<ScanError> for Failure {
     }
 }
 
+impl From<Lockout> for Failure {
+    fn from(error: Lockout) -> Self {
+        let hints = vec![error.hint.clone()];
+        Self { exit: Exit::Conflict, error: error.into(), hints, condition: None }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        let hints = error.hint.clone().into_iter().collect();
+        Self { exit: Exit::Usage, error: error.into(), hints, condition: None }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
         let hints = error.hint.clone().into_iter().collect();
         Self { exit: Exit::Usage, error: error.into(), hints, condition: None }
     }

@@ -3,6 +3,7 @@
 //! Imports point one way: `main`, this file, `cli`, `commands`, `context`, `kvstore`, `transport`. Commands write through
 //! `output`, and only `kvstore` names `etcd_client`. `tests/house/mod.rs` checks these rules.
 
+pub mod access;
 pub mod activity;
 pub mod allocator;
 pub mod args;
@@ -48,6 +49,7 @@ use std::thread;
 
 use backup::Database;
 use cli::Cli;
+use commands::config::ConfigScope;
 use config::{Config, ConfigError, Env, Overrides};
 use context::Context;
 use error::{Exit, Failure};
@@ -153,7 +155,17 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
 /// Loads the configuration. 'snapshot verify' needs nothing of it, so that a wrong one does not keep a backup from being
 /// verified.
 fn load_config(cli: &Cli, out: &Out) -> Result<Config, ConfigError> {
-    match config::load(&cli.global.overrides(), &Env::from_process()) {
+    let (mut overrides, env) = (cli.global.overrides(), Env::from_process());
+    match cli.command.config_scope() {
+        ConfigScope::Effective => {}
+        ConfigScope::Context(name) if overrides.context.is_none() && overrides.config.is_none() => {
+            overrides.context = Some(name.to_owned());
+        }
+        ConfigScope::Context(_) => {}
+        ConfigScope::Options => return load_without_file(overrides, &env, &env.only_paths()),
+        ConfigScope::WithoutFile => return load_without_file(overrides, &env, &env),
+    }
+    match config::load(&overrides, &env) {
         Err(error) if cli.verb == "snapshot verify" => {
             let defaults = config::load(&Overrides::default(), &Env::default())?;
             out.warn(&format!("the configuration is not used: {error}"));
@@ -161,6 +173,18 @@ fn load_config(cli: &Cli, out: &Out) -> Result<Config, ConfigError> {
         }
         loaded => loaded.inspect_err(|error| error.warnings.iter().for_each(|warning| out.warn(warning))),
     }
+}
+
+/// Loads the configuration for a verb about contexts. A file that is wrong, or missing, does not matter to it.
+fn load_without_file(overrides: Overrides, env: &Env, used: &Env) -> Result<Config, ConfigError> {
+    let chosen = config::chosen_file(&overrides, env);
+    let alone = Overrides { without_file: true, config: None, context: None, ..overrides };
+    let mut config = config::load(&alone, used)?;
+    match chosen {
+        Ok(chosen) => config.chosen = chosen,
+        Err(error) => config.warnings.push(error.to_string()),
+    }
+    Ok(config)
 }
 
 /// Opens the file of `--db`, if the verb can read it.

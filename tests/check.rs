@@ -127,7 +127,7 @@ fn a_bad_file_is_refused_before_kvadm_connects() {
         .err_has("cannot read /none/checks.yaml");
     Kvadm::new().endpoint(&nobody).arg("check").run().code(2).err_has("FILE");
     let etcdctl = Kvadm::new().endpoint(&nobody).args(["check", "perf"]).run();
-    etcdctl.code(2).err_has("hint: kvadm has no 'check perf' yet: use etcdctl");
+    etcdctl.code(2).err_has("hint: there is no load test 'check perf': 'kvadm status --latency' measures");
     // A monitor would take 2 for a critical state.
     let nagios = Kvadm::new().endpoint(&nobody).args(["check", "-", "--report", "nagios"]).stdin("checks: []\n").run();
     nagios.code(3).out("KVADM UNKNOWN - stdin:1: the list 'checks' is empty\n");

@@ -162,7 +162,8 @@ fn nothing_happens_without_a_yes() {
     run.ok().err_has("dry run: the store would be compacted at revision 3").out_lacks("left");
     assert_eq!(etcd.etcdctl_ok(&["get", "/key", "--rev=2", "--print-value-only"]), "a\n");
     let mut asked = Kvadm::new().endpoint(&etcd).args(["compact", "--reclaim"]).pty().spawn();
-    asked.wait_for_stdout("clear NOSPACE alarms? [y/N]", Duration::from_secs(10));
+    asked.wait_for_stdout("clear NOSPACE alarms (http://", Duration::from_secs(10));
+    asked.wait_for_stdout(")? [y/N]", Duration::from_secs(10));
     asked.write("n\n");
     asked.wait().code(5).out_has("nothing was changed");
     assert_eq!(etcd.etcdctl_ok(&["get", "/key", "--rev=2", "--print-value-only"]), "a\n");

@@ -116,6 +116,8 @@ fn lock_names_leases_allocator_keys_contexts_and_schemas() {
     assert_eq!(contexts(&["--context", "prod"]), "prod-a\nprod-b\n");
     assert_eq!(contexts(&["list", "--context="]), "--context=dev\n--context=prod-a\n--context=prod-b\n");
     assert_eq!(contexts(&["allocate", "list", "--remote", "d"]), "dev\n");
+    assert_eq!(contexts(&["config", "use", "prod"]), "prod-a\nprod-b\n");
+    assert_eq!(contexts(&["config", "test", "d"]), "dev\n");
 
     offers(&["gc", "metadata", "--print-schema", "containerd-"], &["containerd-1.7", "containerd-etcd"]);
 }

@@ -193,7 +193,7 @@ fn the_remedy_names_members_and_commands() {
         .err_has(&format!("kvadm --endpoints {bad} get /config/mode --serializable"))
         .err_has(&format!("kvadm --endpoints {good} get /config/mode --serializable"))
         .err_has(&format!("kvadm --endpoints {good} snapshot save majority.db"))
-        .err_has(&format!("etcdctl --endpoints {good} member remove "));
+        .err_has(&format!("kvadm --endpoints {good} member remove "));
     // The commands that read the copies do so.
     let read = |of: &str| Kvadm::new().endpoint(of).args(["get", "/config/mode", "--serializable"]).run();
     read(&bad).ok().out_has("marked-value-X");
@@ -205,7 +205,7 @@ fn the_remedy_names_members_and_commands() {
         cluster.members[leader].etcdctl_ok(&["move-leader", &id]);
         in_step(&cluster);
     }
-    consistency(&cluster, &[]).code(6).err_has(&format!("{bad} is the leader: move the leader"));
+    consistency(&cluster, &[]).code(6).err_has(&format!("{bad} is the leader: 'kvadm member remove' moves leadership"));
 }
 
 #[test]

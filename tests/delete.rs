@@ -129,7 +129,8 @@ fn a_terminal_is_asked() {
         let run = child.wait();
         run.code(code)
             .out_has(&format!("Found 3 keys with prefix '{p}' at revision "))
-            .out_has(&format!("Delete 3 keys with prefix '{p}'? [y/N] "));
+            .out_has(&format!("Delete 3 keys with prefix '{p}' ({}; cluster ", shared().endpoint()))
+            .out_has(")? [y/N] ");
         if code == 5 {
             run.out_has("not confirmed; nothing was changed");
         }

@@ -301,6 +301,97 @@ const ETCDCTL: [&str; 54] = [
     "--command-timeout",
 ];
 
+/// The flags of the commands of etcdctl 3.7, and its global flags.
+const ETCDCTL_FLAGS: [&str; 66] = [
+    "--auth-jwt-token",
+    "--auto-compact",
+    "--auto-defrag",
+    "--cacert",
+    "--cert",
+    "--cluster",
+    "--command-timeout",
+    "--consistency",
+    "--count-only",
+    "--debug",
+    "--dest-cacert",
+    "--dest-cert",
+    "--dest-insecure-transport",
+    "--dest-key",
+    "--dest-password",
+    "--dest-prefix",
+    "--dest-user",
+    "--detail",
+    "--dial-timeout",
+    "--discovery-srv",
+    "--discovery-srv-name",
+    "--endpoints",
+    "--from-key",
+    "--hex",
+    "--ignore-lease",
+    "--ignore-value",
+    "--insecure-discovery",
+    "--insecure-skip-tls-verify",
+    "--insecure-transport",
+    "--interactive",
+    "--keepalive-time",
+    "--keepalive-timeout",
+    "--key",
+    "--keys",
+    "--keys-only",
+    "--learner",
+    "--lease",
+    "--limit",
+    "--listen",
+    "--load",
+    "--max-create-rev",
+    "--max-mod-rev",
+    "--max-recv-bytes",
+    "--max-request-bytes",
+    "--max-txn-ops",
+    "--min-create-rev",
+    "--min-mod-rev",
+    "--new-user-password",
+    "--no-dest-prefix",
+    "--no-password",
+    "--once",
+    "--order",
+    "--password",
+    "--peer-urls",
+    "--physical",
+    "--prefix",
+    "--prev-kv",
+    "--print-value-only",
+    "--progress-notify",
+    "--range",
+    "--rev",
+    "--sort-by",
+    "--stream",
+    "--ttl",
+    "--user",
+    "--write-out",
+];
+
+#[test]
+fn every_flag_of_etcdctl_is_on_the_page() {
+    let text = read("docs/etcdctl.md");
+    for flag in ETCDCTL_FLAGS {
+        let is_in = |text: &str| {
+            text.split(flag).skip(1).any(|rest| !rest.starts_with(|c: char| c == '-' || c.is_ascii_lowercase()))
+        };
+        assert!(text.split('`').any(is_in), "etcdctl's {flag} is not on the page");
+    }
+}
+
+#[test]
+fn a_row_without_a_line_of_kvadm_says_why() {
+    let text = read("docs/etcdctl.md");
+    for row in text.lines().filter(|line| line.starts_with("| `") && line.contains(" | none | ")) {
+        let reason = row.split(" | ").nth(2).unwrap_or_default();
+        assert!(reason.len() > 40, "{row}");
+    }
+    assert!(!text.contains("not yet"));
+}
+
 #[test]
 fn every_command_of_etcdctl_has_a_row() {
     let text = read("docs/etcdctl.md");

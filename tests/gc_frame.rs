@@ -345,7 +345,8 @@ fn on_a_terminal_it_asks() {
     answered("n\n")
         .code(5)
         .out_has("Found 1 candidate among 1 lock key\r\n")
-        .out_has("Scan again in 20ms and remove the candidate if it is still garbage? [y/N] ")
+        .out_has("Scan again in 20ms and remove the candidate if it is still garbage (http://")
+        .out_has(")? [y/N] ")
         .out_has("not confirmed");
     assert_eq!(left(etcd, &prefix), keys);
     answered("y\n").ok().out_has("removed");

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use clap::ValueEnum;
 use clap_mangen::roff::{Roff, bold, roman};
-use kvadm::cli::manual::{self, CHECK, CONFIG, KVADM, SCHEMA, forms, sections};
+use kvadm::cli::manual::{self, AUTH, CHECK, CONFIG, KVADM, SCHEMA, forms, sections};
 use kvadm::commands::completions::Shell;
 use kvadm::output::contract;
 
@@ -16,8 +16,15 @@ const SOURCE: &str = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
 type ManPage = (&'static str, &'static str, &'static str, String, &'static str);
 
 /// Pages that belong to no verb.
-fn pages() -> [ManPage; 4] {
+fn pages() -> [ManPage; 5] {
     [
+        (
+            "kvadm-auth",
+            "5",
+            "files of users and roles, for kvadm auth",
+            AUTH.to_owned(),
+            "kvadm(1), kvadm-auth(1), kvadm-auth-apply(1), kvadm-auth-diff(1), kvadm-auth-export(1)",
+        ),
         (
             "kvadm-check",
             "5",
@@ -90,6 +97,9 @@ fn verb_pages(files: &mut BTreeMap<PathBuf, Vec<u8>>, name: &str, command: &clap
         }
         related.extend(nested);
         related.extend(["kvadm-config(5)".to_owned(), "kvadm-json(7)".to_owned()]);
+        if page_name.starts_with("kvadm-auth") {
+            related.push("kvadm-auth(5)".to_owned());
+        }
         if page_name == "kvadm-check" {
             related.push("kvadm-check(5)".to_owned());
         }
@@ -112,7 +122,9 @@ fn root_page(root: &clap::Command) -> Vec<u8> {
     built.build();
     let verbs = built.get_subcommands().filter(|verb| !verb.is_hide_set());
     let mut related: Vec<String> = verbs.map(|verb| format!("kvadm-{}(1)", verb.get_name())).collect();
-    related.extend(["kvadm-check(5)", "kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
+    related.extend(
+        ["kvadm-auth(5)", "kvadm-check(5)", "kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned),
+    );
     verb_page(&built, |roff| {
         add_sections(KVADM, roff);
         see(&related.join(", "), roff);

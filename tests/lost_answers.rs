@@ -285,3 +285,28 @@ fn a_lock_whose_lease_is_unknown_runs_nothing() {
     let spoiler = Spoiler::start(&etcd.address(), plan);
     Kvadm::new().endpoint(&spoiler.endpoint()).args(["lock", &name, "--", "echo", "in"]).run().ok().out("in\n");
 }
+
+#[test]
+fn writes_that_show_or_keep_the_value_are_not_repeated_either() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let one = key(&prefix, 1);
+    for args in [&["put", &one, "v", "--prev"][..], &["put", &one, "--ignore-value", "--keep-lease"]] {
+        etcd.etcdctl_ok(&["put", &one, "old"]);
+        let before = version(etcd, &one);
+        let run = with_lost_answer(etcd, args, || version(etcd, &one) > before, cut);
+        run.code(7).out_empty().err_has("it is unknown whether etcd applied it");
+        assert_eq!(version(etcd, &one), before.map(|before| before + 1), "{args:?}");
+    }
+    let two = key(&prefix, 2);
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::Delay { up: Duration::from_millis(400), down: Duration::ZERO });
+    let mut running = Kvadm::new().endpoint(&proxy.endpoint()).args(["txn", "-i"]).spawn();
+    running.write(format!("\nput {two} v\n\n\n"));
+    running.close_stdin();
+    eventually("the server's first words", SOON, || proxy.bytes_down() > 0);
+    proxy.set(Mode::HangReplies);
+    eventually("the server to have done it", SOON, || version(etcd, &two).is_some());
+    cut(&mut proxy);
+    running.wait().code(7).out_empty().err_has("it is unknown whether etcd applied it");
+    assert_eq!(version(etcd, &two), Some(1));
+}

@@ -140,7 +140,7 @@ pub(super) fn check_history(source: &[Change], destination: &[Change], max_chang
 }
 
 fn put_op(key: Vec<u8>, value: Vec<u8>, lease: LeaseMode) -> Op {
-    Op::Put(Write { key, value, lease, prev: false })
+    Op::Put(Write { key, value, lease, prev: false, ..Write::default() })
 }
 
 /// Writes a random transaction: some keys, many keys, a range that is deleted, a lease with its keys. `n` is in each value,

@@ -332,7 +332,8 @@ fn a_revision_that_was_applied_in_part_is_continued_with_leases() {
     with_leases(&source, &destination).ok();
     let copy = lease(&destination, "/app/a").expect("a lease");
     let on = LeaseMode::Attach(LeaseId(i64::from_str_radix(&granted, 16).expect("an ID")));
-    let write = |key: &str| Op::Put(Write { key: key.into(), value: b"2".into(), lease: on, prev: false });
+    let write =
+        |key: &str| Op::Put(Write { key: key.into(), value: b"2".into(), lease: on, prev: false, ..Write::default() });
     let txn = Txn { then: ["/app/b", "/app/c"].map(write).into(), ..Txn::default() };
     block_on(library(&source).txn("test", &txn, None, Retry::Never)).expect("a write");
     put_on(&destination, "/app/b", "2", &copy);

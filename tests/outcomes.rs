@@ -216,6 +216,27 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| whole(fixture.is("k", "old")),
         },
         Verb {
+            name: "put --prev",
+            prepare: put_old,
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--prev", "--keep-lease"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.is("k", "new")),
+        },
+        Verb {
+            name: "put --ignore-value",
+            prepare: |fixture| {
+                put_old(fixture);
+                fixture.fact = fixture.etcd.held(fixture.key("k")).unwrap().modified.to_string();
+            },
+            args: |fixture| words(&["put", &fixture.key("k"), "--ignore-value", "--ttl", "600s"]),
+            stdin: NOTHING,
+            effect: |fixture| {
+                let now = fixture.etcd.held(fixture.key("k")).unwrap();
+                assert_eq!(now.text(), "old");
+                whole(now.modified.to_string() != fixture.fact)
+            },
+        },
+        Verb {
             name: "put --hold",
             prepare: |fixture| {
                 fixture.put("k", "old");
@@ -346,6 +367,16 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| fixture.count(FIVE, false),
         },
         Verb {
+            name: "txn --interactive",
+            prepare: put_old,
+            args: |_| words(&["txn", "--interactive"]),
+            stdin: |fixture| {
+                let key = fixture.key("k");
+                format!("value(\"{key}\") = \"old\"\n\nput {key} new\n\n\n")
+            },
+            effect: |fixture| whole(fixture.is("k", "new")),
+        },
+        Verb {
             name: "txn",
             prepare: put_old,
             args: |_| words(&["txn", "-"]),
@@ -454,6 +485,17 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| whole(!fixture.has("lock/324aa1fa14dee5a6")),
         },
         Verb {
+            name: "lock --value",
+            prepare: |_| {},
+            args: |fixture| {
+                let (run, touched) = (fixture.key("ran"), fixture.etcd.endpoint());
+                let script = format!("exec {} --endpoints {touched} put {run} 1", env!("CARGO_BIN_EXE_kvadm"));
+                words(&["lock", &fixture.key("leader"), "--value", "v", "--ttl", "2s", "--", "sh", "-c", &script])
+            },
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.has("ran")),
+        },
+        Verb {
             name: "lock",
             prepare: |_| {},
             args: |fixture| {
@@ -509,6 +551,187 @@ fn store_verbs() -> Vec<Verb> {
     ]
 }
 
+/// The methods that change users and roles.
+const AUTH_WRITES: &[&str] = &[
+    "UserAdd",
+    "UserDelete",
+    "UserChangePassword",
+    "UserGrantRole",
+    "UserRevokeRole",
+    "RoleAdd",
+    "RoleDelete",
+    "RoleGrantPermission",
+    "RoleRevokePermission",
+];
+
+fn etcdctl_has(fixture: &Fixture<'_>, args: &[&str], line: &str) -> bool {
+    let run = fixture.etcd.etcdctl(args);
+    run.status.success() && String::from_utf8_lossy(&run.stdout).lines().any(|one| one.trim() == line)
+}
+
+/// A user `u` with the role `r`, which may read `/k`.
+fn user_and_role(fixture: &mut Fixture<'_>) {
+    let (user, role) = (fixture.key("u"), fixture.key("r"));
+    fixture.etcd.etcdctl_ok(&["user", "add", &user, "--no-password"]);
+    fixture.etcd.etcdctl_ok(&["role", "add", &role]);
+    fixture.etcd.etcdctl_ok(&["role", "grant-permission", &role, "read", "/k"]);
+    fixture.etcd.etcdctl_ok(&["user", "grant-role", &user, &role]);
+}
+
+/// The verbs that change users and roles, in a store without authentication.
+fn auth_verbs() -> Vec<Verb> {
+    vec![
+        Verb {
+            name: "user add",
+            prepare: |_| {},
+            args: |fixture| words(&["user", "add", &fixture.key("u"), "--new-password-file", "-"]),
+            stdin: |_| "secret\n".to_owned(),
+            effect: |fixture| whole(etcdctl_has(fixture, &["user", "list"], &fixture.key("u"))),
+        },
+        Verb {
+            name: "user add --no-password",
+            prepare: |_| {},
+            args: |fixture| words(&["user", "add", &fixture.key("u"), "--no-password"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(etcdctl_has(fixture, &["user", "list"], &fixture.key("u"))),
+        },
+        Verb {
+            name: "user delete",
+            prepare: user_and_role,
+            args: |fixture| words(&["user", "delete", &fixture.key("u"), "--yes"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(!etcdctl_has(fixture, &["user", "list"], &fixture.key("u"))),
+        },
+        Verb {
+            name: "user password",
+            prepare: user_and_role,
+            args: |fixture| words(&["user", "password", &fixture.key("u"), "--new-password-file", "-"]),
+            stdin: |_| "secret\n".to_owned(),
+            // Nothing shows it while authentication is disabled; the request that is spoiled was performed.
+            effect: |_| Effect::Whole,
+        },
+        Verb {
+            name: "user grant",
+            prepare: |fixture| {
+                user_and_role(fixture);
+                fixture.etcd.etcdctl_ok(&["role", "add", &fixture.key("other")]);
+                fixture.etcd.etcdctl_ok(&["role", "add", &fixture.key("third")]);
+            },
+            args: |fixture| words(&["user", "grant", &fixture.key("u"), &fixture.key("other"), &fixture.key("third")]),
+            stdin: NOTHING,
+            effect: |fixture| {
+                let user = fixture.key("u");
+                let text = fixture.etcd.etcdctl_ok(&["user", "get", &user]);
+                match ["other", "third"].map(|role| text.contains(&fixture.key(role))) {
+                    [true, true] => Effect::Whole,
+                    [false, false] => Effect::None,
+                    _ => Effect::Part,
+                }
+            },
+        },
+        Verb {
+            name: "user revoke",
+            prepare: user_and_role,
+            args: |fixture| words(&["user", "revoke", &fixture.key("u"), &fixture.key("r"), "--yes"]),
+            stdin: NOTHING,
+            effect: |fixture| {
+                whole(!fixture.etcd.etcdctl_ok(&["user", "get", &fixture.key("u")]).contains(&fixture.key("r")))
+            },
+        },
+        Verb {
+            name: "role add",
+            prepare: |_| {},
+            args: |fixture| words(&["role", "add", &fixture.key("r")]),
+            stdin: NOTHING,
+            effect: |fixture| whole(etcdctl_has(fixture, &["role", "list"], &fixture.key("r"))),
+        },
+        Verb {
+            name: "role delete",
+            prepare: user_and_role,
+            args: |fixture| words(&["role", "delete", &fixture.key("r"), "--yes"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(!etcdctl_has(fixture, &["role", "list"], &fixture.key("r"))),
+        },
+        Verb {
+            name: "role grant",
+            prepare: user_and_role,
+            args: |fixture| words(&["role", "grant", &fixture.key("r"), "write", "/other"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(etcdctl_has(fixture, &["role", "get", &fixture.key("r")], "/other")),
+        },
+        Verb {
+            name: "role revoke",
+            prepare: user_and_role,
+            args: |fixture| words(&["role", "revoke", &fixture.key("r"), "/k", "--yes"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(!etcdctl_has(fixture, &["role", "get", &fixture.key("r")], "/k")),
+        },
+        Verb {
+            name: "auth apply",
+            prepare: |_| {},
+            args: |_| words(&["auth", "apply", "-", "--no-delete", "--no-password", "--yes"]),
+            stdin: |fixture| {
+                let (user, role) = (fixture.key("u"), fixture.key("r"));
+                let permissions = "{permissions: [{access: read, key: k}]}";
+                format!("roles: {{{role}: {permissions}}}\nusers: {{{user}: {{roles: [{role}]}}}}\n")
+            },
+            effect: |fixture| {
+                let (user, role) = (fixture.key("u"), fixture.key("r"));
+                let has_user = etcdctl_has(fixture, &["user", "list"], &user);
+                if has_user && fixture.etcd.etcdctl_ok(&["user", "get", &user]).contains(&role) {
+                    return Effect::Whole;
+                }
+                match has_user || etcdctl_has(fixture, &["role", "list"], &role) {
+                    true => Effect::Part,
+                    false => Effect::None,
+                }
+            },
+        },
+    ]
+}
+
+/// Switching authentication on and off, one after the other: each run begins without users.
+fn switch_verbs() -> Vec<Verb> {
+    const AS_ROOT: [&str; 2] = ["--user", "root:root-pw"];
+    let reset: fn(&mut Fixture<'_>) = |fixture| {
+        let _ = fixture.etcd.etcdctl(&[&AS_ROOT[..], &["auth", "disable"]].concat());
+        let _ = fixture.etcd.etcdctl(&["user", "delete", "root"]);
+        let _ = fixture.etcd.etcdctl(&["role", "delete", "root"]);
+        let file = fixture.etcd.dir().join("root.pw");
+        std::fs::write(&file, "root-pw\n").unwrap();
+        fixture.fact = file.to_str().unwrap().to_owned();
+    };
+    vec![
+        Verb {
+            name: "auth enable",
+            prepare: reset,
+            args: |fixture| words(&["auth", "enable", "--yes", "--user", "root", "--password-file", &fixture.fact]),
+            stdin: NOTHING,
+            effect: |fixture| {
+                let has = |verb: &str| etcdctl_has(fixture, &[verb, "list"], "root");
+                match fixture.etcd.etcdctl(&["user", "list"]).status.success() {
+                    false => Effect::Whole,
+                    true if has("user") || has("role") => Effect::Part,
+                    true => Effect::None,
+                }
+            },
+        },
+        Verb {
+            name: "auth disable",
+            prepare: |fixture| {
+                let file = fixture.etcd.dir().join("root.pw");
+                std::fs::write(&file, "root-pw\n").unwrap();
+                fixture.fact = file.to_str().unwrap().to_owned();
+                let enable = ["auth", "enable", "--yes", "--user", "root", "--password-file", &fixture.fact];
+                Kvadm::new().endpoint(fixture.etcd).args(enable).run().ok();
+            },
+            args: |fixture| words(&["auth", "disable", "--yes", "--user", "root", "--password-file", &fixture.fact]),
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.etcd.etcdctl(&["user", "list"]).status.success()),
+        },
+    ]
+}
+
 /// Verbs whose requests of one kind both read and change. (For downgrades see `tests/downgrade.rs`.)
 fn alarm_verbs() -> Vec<Verb> {
     vec![Verb {
@@ -553,7 +776,7 @@ fn wrong_exit_code(verb: &Verb, fixture: &Fixture<'_>, run: &Run) -> Option<Stri
         effect = whole(exists);
     }
     // What ran under a lock that cannot be proved to the end is 5 by the manual.
-    let under_lock = matches!(verb.name, "lock" | "put --hold");
+    let under_lock = matches!(verb.name, "lock" | "lock --value" | "put --hold");
     let holds = match run.code {
         Some(5) if under_lock => true,
         Some(0) => effect == Effect::Whole,
@@ -611,6 +834,17 @@ fn no_verb_misreports_a_spoiled_answer() {
 }
 
 #[test]
+fn no_change_of_users_and_roles_misreports_a_spoiled_answer() {
+    check_outcomes(&auth_verbs(), AUTH_WRITES, 4);
+}
+
+#[test]
+fn switching_authentication_does_not_misreport_a_spoiled_answer() {
+    const SWITCHES: &[&str] = &["AuthEnable", "AuthDisable"];
+    check_outcomes(&switch_verbs(), SWITCHES, 1);
+}
+
+#[test]
 fn no_verb_of_the_whole_store_misreports_a_spoiled_answer() {
     // Each on a server of its own: what takes the time is waiting.
     std::thread::scope(|scope| {
@@ -626,7 +860,8 @@ fn no_disarming_misreports_a_spoiled_answer() {
 }
 
 fn check_outcomes(verbs: &[Verb], methods: &'static [&'static str], workers: usize) {
-    let etcd = Etcd::start();
+    // The least work for a password.
+    let etcd = Etcd::options().arg("--bcrypt-cost=4").start();
     let cases = cases(verbs, methods, &etcd);
     let (next, wrong, codes) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let start = Barrier::new(workers);

@@ -74,7 +74,8 @@ fn many_keys_are_deleted_only_if_their_number_is_typed() {
     let count = || kvadm(&etcd, ["list", at, "--count"]).run().ok().stdout_text();
     let answered = |answer: &str| {
         let mut run = kvadm(&etcd, ["delete", "--prefix", at]).pty().timeout(SOON).spawn();
-        run.wait_for_stdout("Type 10000 to delete 10,000 keys with prefix '/many/': ", SOON);
+        run.wait_for_stdout("Type 10000 to delete 10,000 keys with prefix '/many/' (http://", SOON);
+        run.wait_for_stdout("): ", SOON);
         run.write(answer);
         run.wait()
     };
@@ -93,7 +94,8 @@ fn many_keys_are_deleted_only_if_their_number_is_typed() {
     // One key fewer is a plain question, and --yes asks nothing.
     kvadm(&etcd, ["put", "--from", "-"]).stdin(records(at, 9_999)).run().ok();
     let mut run = kvadm(&etcd, ["delete", "--prefix", at]).pty().timeout(SOON).spawn();
-    run.wait_for_stdout("Delete 9,999 keys with prefix '/many/'? [y/N] ", SOON);
+    run.wait_for_stdout("Delete 9,999 keys with prefix '/many/' (http://", SOON);
+    run.wait_for_stdout(")? [y/N] ", SOON);
     run.write("n\n");
     run.wait().code(5);
     kvadm(&etcd, ["delete", "--prefix", at, "--yes"]).run().ok().out("9999\n").err_lacks("/many/0");

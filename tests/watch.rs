@@ -533,3 +533,30 @@ fn a_long_backlog_of_single_changes_comes_whole_and_in_order() {
     let streams = run.stderr_text().lines().filter(|line| line.starts_with("trace: watch")).count();
     assert!(streams > 4, "the backlog was fetched by several streams: {}", run.stderr_text());
 }
+
+#[test]
+fn a_range_of_keys_is_watched() {
+    let etcd = shared();
+    let p = unique_prefix();
+    let key = |name: &str| format!("{p}{name}");
+    let first = etcd.revision() + 1;
+    for name in ["a", "b", "bb", "c", "d"] {
+        etcd.etcdctl_ok(&["put", &key(name), "v"]);
+    }
+    let watch = |args: &[&str], count: &str| {
+        let rev = first.to_string();
+        let run = Kvadm::new()
+            .endpoint(etcd)
+            .args(["watch", "--rev", &rev, "--keys-only", "--count", count])
+            .args(args)
+            .run();
+        run.ok().stdout_text()
+    };
+    let lines = |names: &[&str]| names.iter().map(|name| format!("created\t{}\n", key(name))).collect::<String>();
+    assert_eq!(watch(&["--from", &key("b"), "--to", &key("d")], "3"), lines(&["b", "bb", "c"]));
+    assert_eq!(watch(&["--from", &key("c"), "--to", &key("e"), "--exact", &key("a")], "3"), lines(&["a", "c", "d"]));
+    assert_eq!(watch(&["--from", &key("d")], "1"), lines(&["d"]));
+    let run = Kvadm::new().endpoint(etcd).args(["watch", "--from", "b", "--to", "a"]).run();
+    run.code(2).out_empty().err_has("empty range: --from b is not less than --to a");
+    Kvadm::new().endpoint(etcd).arg("watch").run().code(2);
+}

@@ -103,7 +103,7 @@ impl AllocationAttempt<'_> {
         }
         if let ReferenceAction::Write(lease) = self.action {
             let value = id.to_string().into_bytes();
-            then.push(Op::Put(Write { key: reference.clone(), value, lease, prev: false }));
+            then.push(Op::Put(Write { key: reference.clone(), value, lease, prev: false, ..Write::default() }));
         }
         let otherwise =
             [&master, &reference, &self.locked.lock.key].map(|key| Op::get_at(KeySelector::Key(key.clone()), 0));

@@ -121,7 +121,7 @@ impl ReferenceHold {
         condition: Option<Compare>,
     ) -> Result<bool, Error> {
         let lease = lease.map_or(LeaseMode::Detach, LeaseMode::Attach);
-        let write = Write { key: key.to_vec(), value: value.to_vec(), lease, prev: false };
+        let write = Write { key: key.to_vec(), value: value.to_vec(), lease, prev: false, ..Write::default() };
         let txn = Txn {
             compares: std::iter::once(Compare::missing(key)).chain(condition).collect(),
             then: vec![Op::Put(write)],

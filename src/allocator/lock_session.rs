@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, LeaseId, LeaseMode, LockMode, Op, OpResult, Retry,
-    Revision, Store, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, LeaseId, LeaseMode, LockLabel, LockMode, Op,
+    OpResult, Retry, Revision, Store, Txn, Write,
 };
 
 /// A mutex that this process holds.
@@ -115,7 +115,7 @@ impl LockSession {
         stop: impl Future<Output = Result<(), Error>>,
         mut on_wait: impl FnMut(&[u8]),
     ) -> Result<LockWait, Error> {
-        let entry = self.store.enqueue(name, self.lease, LockMode::default(), None).await?;
+        let entry = self.store.enqueue(name, self.lease, LockMode::default(), LockLabel::Owner(None)).await?;
         let held = HeldLock { key: self.key(name), revision: entry.guard.revision };
         if entry.first {
             return Ok(LockWait::Held(held));

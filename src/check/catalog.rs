@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::fault::DocumentFault;
-use super::fields::{
-    count, expression, flag, limits, only_true, percent, size, text, time_span, true_or_count, version, word,
-};
+use super::fields::{count, expression, limits, only_true, percent, size, time_span, true_or_count, version};
 use super::rule::{AgeLimit, AllocatorTest, CheckRule, JsonTest, QuorumTest, SourceTest, TreeTest};
+use crate::config::document_fault::DocumentFault;
+use crate::config::document_fields::{flag, text, word};
 
 /// What a rule is about; the check names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

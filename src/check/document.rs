@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::catalog::{RULES, RuleInfo, RuleSubject, rule_named};
-use super::fault::{CheckFileError, DocumentFault, nearest, unknown_word};
-use super::fields::{field, flag, must_be, name, text};
 use super::judgement::ValueDisplay;
 use super::rule::CheckRule;
-use crate::config::{Step, line_of, parse_bounded};
+use crate::config::document_fault::{DocumentError, DocumentFault, nearest, read_document, unknown_word};
+use crate::config::document_fields::{field, flag, must_be, name, text};
+use crate::config::{Step, line_of};
 use crate::output::bytes;
 
 /// The largest check file.
@@ -83,21 +83,13 @@ impl CheckFile {
     ///
     /// # Errors
     /// Invalid YAML, unknown keys, wrong types, names that are given twice, or no check.
-    pub fn parse(bytes: &[u8], file: &str) -> Result<Self, CheckFileError> {
-        let at = |line, message: String| CheckFileError { file: file.to_owned(), line, message, hint: None };
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            at(Some(line), "the file is not UTF-8".to_owned())
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self, DocumentError> {
+        let checks = read_document(bytes, file, read_checks)?.ok_or_else(|| DocumentError {
+            file: file.to_owned(),
+            line: None,
+            message: "the file has no checks".to_owned(),
+            hint: Some("'kvadm check --help' shows the rules; a file begins with 'checks:'".to_owned()),
         })?;
-        let document = parse_bounded(text).map_err(|fault| at(fault.line, fault.message))?;
-        let Some(document) = document else {
-            return Err(CheckFileError {
-                hint: Some("'kvadm check --help' shows the rules; a file begins with 'checks:'".to_owned()),
-                ..at(None, "the file has no checks".to_owned())
-            });
-        };
-        let checks = read_checks(&document, text).map_err(|fault| fault.at(file, text))?;
         Ok(Self { name: file.to_owned(), checks })
     }
 

@@ -11,7 +11,6 @@ pub(crate) mod comparison;
 pub(crate) mod document;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
-pub(crate) mod fault;
 pub(crate) mod fields;
 pub(crate) mod figures;
 pub(crate) mod file_schema;
@@ -33,7 +32,6 @@ pub use comparison::OpenedRecords;
 pub use document::{CheckFile, CheckItem, CheckSubject, MAX_FILE_BYTES, NamedRule};
 pub use evaluate::Evaluation;
 pub use explain::{RuleExplanation, explain_rules};
-pub use fault::CheckFileError;
 pub use file_schema::file_schema;
 pub use judgement::RuleFault;
 pub use outcome::{

@@ -6,13 +6,11 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use serde_json::{Map, Value};
 
-use super::fault::DocumentFault;
-use super::fields::{
-    check_limits, count, expression, field, flag, limit, mapping, must_be, name, percent, pointer, text, time_span,
-    word,
-};
+use super::fields::{check_limits, count, expression, limit, percent, pointer, time_span};
 use super::figures::{Figure, FigureLimits};
 use crate::allocator::{ClusterConfig, DEFAULT_BASE, IdRange, Layout};
+use crate::config::document_fault::DocumentFault;
+use crate::config::document_fields::{field, flag, mapping, must_be, name, text, word};
 use crate::sync::SourceWord;
 
 /// A rule with what it asks for.

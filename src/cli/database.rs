@@ -54,6 +54,9 @@ fn instead(verb: &str, path: &Path) -> String {
         "status" => "run 'kvadm snapshot verify FILE'",
         "snapshot" if verb == "snapshot verify" => "omit --db; the file is the argument: 'kvadm snapshot verify FILE'",
         "snapshot" => "run 'kvadm snapshot verify FILE' to check the file; a snapshot is taken of a running member",
+        "member" => {
+            "'kvadm snapshot verify FILE' prints the members that the file knows; omit --db to ask or change the cluster"
+        }
         "downgrade" => "'kvadm snapshot verify FILE' prints the versions that the file has",
         "top" => "a file does not change; 'kvadm list --du --history --db FILE' shows its most rewritten keys",
         "watch" => "'kvadm get KEY --db FILE --history' prints the changes of one key in the file",
@@ -61,9 +64,11 @@ fn instead(verb: &str, path: &Path) -> String {
             "a file does not tell who is alive; 'kvadm list --db FILE --with-leases -o json' prints the keys with their \
              leases"
         }
+        "auth" | "user" | "role" => "a file asks for no login; omit --db to work on the users and roles of a cluster",
         "allocate" => {
             "'kvadm allocate get', 'list', 'lookup' and 'check' read a file; omit --db to change the IDs of a cluster"
         }
+        "config" => "omit --db, which has no context; 'kvadm snapshot verify FILE' checks the file",
         _ => "a file is never changed; omit --db to work on the cluster",
     };
     let source = shell::quote(&[b"db:", path.as_os_str().as_bytes()].concat());
@@ -78,10 +83,10 @@ mod tests {
 
     fn names(command: &clap::Command, path: &str) -> Vec<String> {
         let verbs: Vec<&clap::Command> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
-        if verbs.is_empty() {
-            return vec![path.trim_start().to_owned()];
-        }
-        verbs.iter().flat_map(|verb| names(verb, &format!("{path} {}", verb.get_name()))).collect()
+        let below = verbs.iter().flat_map(|verb| names(verb, &format!("{path} {}", verb.get_name())));
+        // A verb whose own verbs may be omitted is one itself.
+        let itself = verbs.is_empty() || !path.is_empty() && !command.is_subcommand_required_set();
+        itself.then(|| path.trim_start().to_owned()).into_iter().chain(below).collect()
     }
 
     #[test]

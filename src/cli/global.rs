@@ -50,6 +50,20 @@ struct Connection {
     /// use. A listing keeps about 100 bytes and the key in memory for each key. --context and -c still give the namespace and the rules for protobuf values.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     db: Option<PathBuf>,
+    /// Find the endpoints by the SRV records of this domain [env: KVADM_DISCOVERY_SRV]
+    ///
+    /// kvadm asks for _etcd-client-ssl._tcp.DOMAIN, once for each command. DNS answers can be forged: the certificate of a
+    /// member must be for DOMAIN, or for a host in DOMAIN; see kvadm-config(5).
+    #[arg(long, global = true, value_name = "DOMAIN", hide_short_help = true)]
+    discovery_srv: Option<String>,
+    /// Suffix of the SRV service's name, for one of several clusters of a domain
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    discovery_srv_name: Option<String>,
+    /// Use SRV records without TLS, and do not compare certificates with the domain (insecure)
+    ///
+    /// The records _etcd-client._tcp.DOMAIN count too.
+    #[arg(long, global = true, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_discovery: Option<bool>,
     /// PEM file of CA certificates to trust [env: KVADM_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     ca_file: Option<PathBuf>,
@@ -71,6 +85,12 @@ struct Connection {
     /// File that holds the password [env: KVADM_PASSWORD_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     password_file: Option<PathBuf>,
+    /// File that holds an auth token to send instead of logging in [env: KVADM_TOKEN_FILE]
+    ///
+    /// Such as a JWT that etcd's --auth-token verifies. kvadm never replaces a token that etcd refuses by a login. KVADM_TOKEN
+    /// holds the token itself.
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
     /// Timeout for connecting to an endpoint, such as 500ms [default: 1s]
     #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
     dial_timeout: Option<Duration>,
@@ -123,7 +143,11 @@ impl Global {
             context: connection.context.clone(),
             strict: connection.strict_config,
             database: connection.db.clone(),
+            without_file: false,
             endpoints: connection.endpoints.clone(),
+            discovery_srv: connection.discovery_srv.clone(),
+            discovery_srv_name: connection.discovery_srv_name.clone(),
+            insecure_discovery: connection.insecure_discovery,
             ca_file: connection.ca_file.clone(),
             cert_file: connection.cert_file.clone(),
             key_file: connection.key_file.clone(),
@@ -131,6 +155,7 @@ impl Global {
             insecure_skip_tls_verify: connection.insecure_skip_tls_verify,
             user: connection.user.clone(),
             password_file: connection.password_file.clone(),
+            token_file: connection.token_file.clone(),
             dial_timeout: connection.dial_timeout,
             op_timeout: connection.op_timeout,
             connect_wait: connection.connect_wait,
@@ -151,7 +176,11 @@ impl Global {
         let connection = &self.connection;
         let given = [
             (connection.endpoints.is_some(), "--endpoints"),
+            (connection.discovery_srv.is_some(), "--discovery-srv"),
+            (connection.discovery_srv_name.is_some(), "--discovery-srv-name"),
+            (connection.insecure_discovery.is_some(), "--insecure-discovery"),
             (connection.user.is_some(), "--user"),
+            (connection.token_file.is_some(), "--token-file"),
             (connection.password_file.is_some(), "--password-file"),
             (connection.ca_file.is_some(), "--ca-file"),
             (connection.cert_file.is_some(), "--cert-file"),

@@ -11,7 +11,7 @@ const RARE: &[&str] = &["escape", "min", "max", "prefix_mask"];
 const RARE_OF: &[(&str, &[&str])] = &[
     // Every verb's own help shows them.
     ("", &["output", "quiet", "verbose", "yes", "dry-run", "config"]),
-    ("put", &["revert_to", "if_exists", "if_different", "if_locked", "keep_lease"]),
+    ("put", &["revert_to", "ignore_value", "prev", "if_exists", "if_different", "if_locked", "keep_lease"]),
     ("delete", &["if_exists", "if_locked"]),
     ("get", &["if_locked", "regex"]),
     (
@@ -22,6 +22,10 @@ const RARE_OF: &[(&str, &[&str])] = &[
             "if_locked",
             "regex",
             "since_rev",
+            "min_mod_rev",
+            "max_mod_rev",
+            "min_create_rev",
+            "max_create_rev",
             "with_leases",
             "sort",
             "desc",
@@ -47,8 +51,12 @@ const RARE_OF: &[(&str, &[&str])] = &[
             "if_locked",
         ],
     ),
-    ("watch", &["serializable", "dir", "glob", "keys_only", "prev", "timestamps", "only", "until", "on_error"]),
+    (
+        "watch",
+        &["serializable", "from", "to", "dir", "glob", "keys_only", "prev", "timestamps", "only", "until", "on_error"],
+    ),
     ("top", &["dir", "separator"]),
+    ("lock", &["rw", "anonymous", "value_file", "count", "timeout"]),
     ("txn", &[]),
     ("status", &["quota", "keep_below"]),
     ("compact", &["physical"]),

@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, check, compact, completions, config, delete, diff, downgrade, edit, gc, get, lease, list, lock, mirror,
-    put, restore, snapshot, status, top, txn, version, watch,
+    allocate, auth, check, compact, completions, config, delete, diff, downgrade, edit, gc, get, lease, list, lock,
+    member, mirror, put, restore, role, snapshot, status, top, txn, user, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -35,10 +35,14 @@ pub enum Command {
     Allocate(allocate::Args),
     Gc(gc::Args),
     Status(status::Args),
+    Member(member::Args),
     Top(top::Args),
     Check(check::Args),
     Compact(compact::Args),
     Snapshot(snapshot::Args),
+    Auth(auth::Args),
+    User(user::Args),
+    Role(role::Args),
     Downgrade(downgrade::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -50,7 +54,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 23] = [
+pub const OPTIONS: [(&str, Augment); 27] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -66,10 +70,14 @@ pub const OPTIONS: [(&str, Augment); 23] = [
     ("allocate", allocate::Args::augment_args),
     ("gc", gc::Args::augment_args),
     ("status", status::Args::augment_args),
+    ("member", member::Args::augment_args),
     ("top", top::Args::augment_args),
     ("check", check::Args::augment_args),
     ("compact", compact::Args::augment_args),
     ("snapshot", snapshot::Args::augment_args),
+    ("auth", auth::Args::augment_args),
+    ("user", user::Args::augment_args),
+    ("role", role::Args::augment_args),
     ("downgrade", downgrade::Args::augment_args),
     ("config", config::Args::augment_args),
     ("completions", completions::Args::augment_args),
@@ -77,11 +85,12 @@ pub const OPTIONS: [(&str, Augment); 23] = [
 ];
 
 /// The verbs as `kvadm --help` lists them, by heading.
-pub const GROUPS: [(&str, &[&str]); 5] = [
+pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
-    ("Maintenance", &["status", "top", "check", "compact", "snapshot", "downgrade"]),
+    ("Maintenance", &["status", "member", "top", "check", "compact", "snapshot", "downgrade"]),
+    ("Users and roles", &["auth", "user", "role"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -92,7 +101,16 @@ impl Command {
             Self::Completions(args) => Some(completions::run(out, &registration(args.shell))),
             Self::Version(args) => Some(version::run(out, args)),
             Self::Check(args) if args.prints_schema() => Some(check::print_schema(out)),
+            Self::Auth(args) if args.prints_schema() => Some(auth::print_schema(out)),
             _ => None,
+        }
+    }
+
+    /// How the configuration is loaded for the verb.
+    pub fn config_scope(&self) -> config::ConfigScope<'_> {
+        match self {
+            Self::Config(args) => args.scope(),
+            _ => config::ConfigScope::Effective,
         }
     }
 
@@ -117,10 +135,14 @@ impl Command {
             Self::Allocate(args) => allocate::run(ctx, &args).await,
             Self::Gc(args) => gc::run(ctx, &args).await,
             Self::Status(args) => status::run(ctx, &args).await,
+            Self::Member(args) => member::run(ctx, &args).await,
             Self::Top(args) => top::run(ctx, &args).await,
             Self::Check(args) => check::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,
             Self::Snapshot(args) => snapshot::run(ctx, &args).await,
+            Self::Auth(args) => auth::run(ctx, &args).await,
+            Self::User(args) => user::run(ctx, &args).await,
+            Self::Role(args) => role::run(ctx, &args).await,
             Self::Downgrade(args) => downgrade::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,
             Self::Completions(args) => completions::run(&ctx.out, &registration(args.shell)),

@@ -77,6 +77,33 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
     }
 }
 
+/// Reads a document of at most `limit` bytes, with the name that messages call it. `what` is the kind of document, and `hint` is
+/// about a larger one.
+///
+/// # Errors
+/// A usage error that names the file, or the interruption.
+pub async fn read_document_file(
+    ctx: &Context,
+    path: &Path,
+    limit: u64,
+    what: &str,
+    hint: &str,
+) -> Result<(Vec<u8>, String), Failure> {
+    let source = InputSource::of(path);
+    let (reader, name) = (source.open()?, source.name());
+    let read = ctx.run_blocking(move || {
+        let mut bytes = Vec::new();
+        reader.take(limit + 1).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let bytes = read.await?.map_err(|error| cannot_read(&name, &error))?;
+    if bytes.len() as u64 > limit {
+        let most = limit >> 10;
+        let message = format!("{name} is larger than {most} KiB, kvadm's limit for {what}");
+        return Err(Failure::usage(message).hint(hint));
+    }
+    Ok((bytes, name))
+}
+
 /// Whether the process was started with a closed stdin (`<&-`).
 fn stdin_was_closed() -> bool {
     io::stdin().as_fd().try_clone_to_owned().map_or(true, |file| was_closed(&File::from(file)))

@@ -1,6 +1,7 @@
 //! The verbs, one module each: `Args`, whose doc comments are the help and the man page, and `run`.
 
 pub mod allocate;
+pub mod auth;
 pub mod check;
 pub mod compact;
 pub mod complete;
@@ -15,22 +16,28 @@ pub mod get;
 pub mod lease;
 pub mod list;
 pub mod lock;
+pub mod member;
 pub mod mirror;
 mod near_miss;
 pub mod put;
 pub mod restore;
+pub mod role;
 pub mod snapshot;
 pub mod status;
 pub mod top;
 pub mod txn;
+pub mod user;
 pub mod version;
 pub mod watch;
 
+mod auth_change;
 mod clock;
 mod conditions;
 mod input;
 mod lease_cache;
 mod lease_scope;
+mod new_password;
+mod permission_range;
 mod proto;
 mod select;
 mod serializable;

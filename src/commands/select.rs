@@ -60,6 +60,21 @@ pub fn prefix_range(text: KeyText, prefix: &OsStr, dir: bool) -> Result<KeyRange
     Ok(KeyRange::prefix(&prefix))
 }
 
+/// The range of `--from` and `--to`.
+///
+/// # Errors
+/// A usage error if the range is empty.
+pub fn range_between(text: KeyText, from: Option<&OsStr>, to: Option<&OsStr>) -> Result<KeyRange, Failure> {
+    let from = text.bytes(from.unwrap_or_default())?;
+    let to = to.map(|to| text.bytes(to)).transpose()?;
+    let range = KeyRange::between(&from, to.as_deref());
+    if range.is_empty() {
+        let (from, to) = (bytes::name(&from), bytes::name(&to.unwrap_or_default()));
+        return Err(Failure::usage(format!("empty range: --from {from} is not less than --to {to}")));
+    }
+    Ok(range)
+}
+
 impl KeySelection {
     pub fn has_bounds(&self) -> bool {
         self.from.is_some() || self.to.is_some()
@@ -81,14 +96,7 @@ impl KeySelection {
             return Err(Failure::usage("--dir applies to a prefix, not to --from and --to")
                 .hint("end the bounds with the slash: --from /a/ --to /b/"));
         }
-        let from = self.text.bytes(self.from.as_deref().unwrap_or_default())?;
-        let to = self.to.as_deref().map(|to| self.text.bytes(to)).transpose()?;
-        let range = KeyRange::between(&from, to.as_deref());
-        if range.is_empty() {
-            let (from, to) = (bytes::name(&from), bytes::name(&to.unwrap_or_default()));
-            return Err(Failure::usage(format!("empty range: --from {from} is not less than --to {to}")));
-        }
-        Ok(range)
+        range_between(self.text, self.from.as_deref(), self.to.as_deref())
     }
 
     /// What to try if `--match` has selected nothing because it has no wildcard: it must match the whole key.

@@ -116,7 +116,7 @@ impl Values {
                 && !matches!(value, RawValue::Text(text) if text.is_empty())
         };
         if found.is_exposed() && entries.iter().any(|(name, value, _)| secret(name, value)) {
-            notes.warnings.push(exposed(found));
+            notes.warnings.push(exposed(found, "password"));
         }
         Ok(Self { path: found.path.clone(), named: found.named, home, entries })
     }
@@ -207,10 +207,10 @@ impl Values {
     }
 }
 
-/// The warning for a file that contains a password and is readable by others.
-pub(super) fn exposed(found: &ConfigFile) -> String {
+/// The warning for a file that contains a password or a token and is readable by others.
+pub(super) fn exposed(found: &ConfigFile, kind: &str) -> String {
     let (path, mode) = (found.path.display(), found.mode.unwrap_or_default() & 0o777);
-    format!("{path} contains a password and is readable by others (mode {mode:03o}): run 'chmod 600 {path}'")
+    format!("{path} contains a {kind} and is readable by others (mode {mode:03o}): run 'chmod 600 {path}'")
 }
 
 /// A key from the file, safe to print and at most 64 characters long.

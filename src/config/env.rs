@@ -20,6 +20,12 @@ impl Env {
         self.0.iter().filter(|(name, _)| kept(name)).collect()
     }
 
+    /// The names of set variables that begin with this text, as far as they are UTF-8, in order.
+    pub(super) fn names(&self, beginning: &str) -> impl Iterator<Item = &str> {
+        let set = self.0.iter().filter(|(_, value)| !value.is_empty());
+        set.filter_map(|(name, _)| name.to_str()).filter(move |name| name.starts_with(beginning))
+    }
+
     /// The variable's value, unless it is unset or empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

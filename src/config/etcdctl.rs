@@ -14,15 +14,10 @@ const fn unsupported(name: &'static str, instead: &'static str) -> Unsupported {
     Unsupported { name, harmless: &[], instead }
 }
 
-const NO_SRV: &str = "kvadm does not look up SRV records; list the endpoints with --endpoints";
 const NO_LIMIT: &str = "kvadm has no such limit";
 
 /// The variables of etcdctl's global options that kvadm does not read. The others are in `keys.rs`.
 const UNSUPPORTED: &[Unsupported] = &[
-    unsupported("ETCDCTL_DISCOVERY_SRV", NO_SRV),
-    unsupported("ETCDCTL_DISCOVERY_SRV_NAME", NO_SRV),
-    unsupported("ETCDCTL_INSECURE_DISCOVERY", NO_SRV),
-    unsupported("ETCDCTL_AUTH_JWT_TOKEN", "kvadm logs in itself; set KVADM_USER and KVADM_PASSWORD"),
     unsupported("ETCDCTL_MAX_REQUEST_BYTES", NO_LIMIT),
     unsupported("ETCDCTL_MAX_RECV_BYTES", NO_LIMIT),
     Unsupported { harmless: &["simple"], ..unsupported("ETCDCTL_WRITE_OUT", "use -o, or set KVADM_OUTPUT") },

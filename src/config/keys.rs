@@ -35,6 +35,13 @@ const fn key(
 pub(super) const DATABASE: SettingKey = key("db", "--db", "", &[]);
 pub(super) const ENDPOINTS: SettingKey =
     key("endpoints", "--endpoints", "KVADM_ENDPOINTS", &["ETCD_ENDPOINTS", "ETCDV3_ENDPOINTS", "ETCDCTL_ENDPOINTS"]);
+pub(super) const DISCOVERY_SRV: SettingKey =
+    key("discovery-srv", "--discovery-srv", "KVADM_DISCOVERY_SRV", &["ETCDCTL_DISCOVERY_SRV"]);
+pub(super) const DISCOVERY_SRV_NAME: SettingKey =
+    key("discovery-srv-name", "--discovery-srv-name", "KVADM_DISCOVERY_SRV_NAME", &["ETCDCTL_DISCOVERY_SRV_NAME"]);
+pub(super) const INSECURE_DISCOVERY: SettingKey =
+    key("insecure-discovery", "--insecure-discovery", "KVADM_INSECURE_DISCOVERY", &["ETCDCTL_INSECURE_DISCOVERY"]);
+pub(super) const RESOLV_CONF: SettingKey = key("resolv-conf", "", "KVADM_RESOLV_CONF", &[]);
 pub(super) const CA_FILE: SettingKey = key("ca-file", "--ca-file", "KVADM_CA_FILE", &["ETCDCTL_CACERT"]);
 pub(super) const CERT_FILE: SettingKey = key("cert-file", "--cert-file", "KVADM_CERT_FILE", &["ETCDCTL_CERT"]);
 pub(super) const KEY_FILE: SettingKey = key("key-file", "--key-file", "KVADM_KEY_FILE", &["ETCDCTL_KEY"]);
@@ -49,6 +56,8 @@ pub(super) const SKIP_VERIFY: SettingKey = key(
 pub(super) const USERNAME: SettingKey = key("username", "--user", "KVADM_USER", &["ETCDCTL_USER"]);
 pub(super) const PASSWORD: SettingKey = key("password", "", "KVADM_PASSWORD", &["ETCDCTL_PASSWORD"]);
 pub(super) const PASSWORD_FILE: SettingKey = key("password-file", "--password-file", "KVADM_PASSWORD_FILE", &[]);
+pub(super) const TOKEN_FILE: SettingKey = key("token-file", "--token-file", "KVADM_TOKEN_FILE", &[]);
+pub(super) const TOKEN: SettingKey = key("token", "", "KVADM_TOKEN", &["ETCDCTL_AUTH_JWT_TOKEN"]);
 pub(super) const DIAL_TIMEOUT: SettingKey =
     key("dial-timeout", "--dial-timeout", "KVADM_DIAL_TIMEOUT", &["ETCDCTL_DIAL_TIMEOUT"]);
 pub(super) const OP_TIMEOUT: SettingKey =
@@ -74,6 +83,10 @@ pub(super) const PROTO: SettingKey = key("proto", "", "", &[]);
 /// Every key of the file: those of Ligato's `etcd.conf`, of clientv3's YAML configuration, and kvadm's own.
 const IN_FILE: &[(&str, ValueKind)] = &[
     ("endpoints", ValueKind::Other),
+    ("discovery-srv", ValueKind::Text),
+    ("discovery-srv-name", ValueKind::Text),
+    ("insecure-discovery", ValueKind::Other),
+    ("resolv-conf", ValueKind::Text),
     ("ca-file", ValueKind::Text),
     ("trusted-ca-file", ValueKind::Text),
     ("cert-file", ValueKind::Text),
@@ -82,6 +95,8 @@ const IN_FILE: &[(&str, ValueKind)] = &[
     ("insecure-skip-tls-verify", ValueKind::Other),
     ("username", ValueKind::Text),
     ("password", ValueKind::Secret),
+    ("password-file", ValueKind::Text),
+    ("token-file", ValueKind::Text),
     ("dial-timeout", ValueKind::Other),
     ("operation-timeout", ValueKind::Other),
     ("allow-delayed-start", ValueKind::Other),
@@ -110,6 +125,52 @@ const IN_FILE: &[(&str, ValueKind)] = &[
     ("max-call-send-msg-size", ValueKind::Ignored),
     ("max-call-recv-msg-size", ValueKind::Ignored),
 ];
+
+/// Variables that are no keys: kvadm sets them for commands that it runs, or reads them otherwise.
+const OTHER_VARIABLES: &[&str] = &["KVADM_CONTEXT", "KVADM_COMPLETE", "KVADM_COMPLETE_BREAKS", "KVADM_KEY"];
+
+/// Beginnings of the variables that kvadm sets for the commands that it runs.
+const VARIABLE_FAMILIES: &[&str] = &["KVADM_LOCK", "KVADM_EVENT", "KVADM_ID"];
+
+/// Keys without a variable.
+const WITHOUT_VARIABLE: &[&str] = &["proto", "expand-env-variables", "trusted-ca-file"];
+
+/// The keys that have a variable of kvadm's own.
+fn with_variable() -> impl Iterator<Item = &'static str> {
+    let has = |key: &&(&'static str, ValueKind)| key.1 != ValueKind::Ignored && !WITHOUT_VARIABLE.contains(&key.0);
+    // Two keys have other names in variables.
+    let names = IN_FILE.iter().filter(has).map(|(name, _)| *name);
+    names.filter(|name| ![OP_TIMEOUT.name, USERNAME.name].contains(name)).chain([
+        "op-timeout",
+        "user",
+        CONNECT_WAIT.name,
+    ])
+}
+
+fn variable_of(key: &str) -> String {
+    format!("KVADM_{}", key.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Whether kvadm reads or sets this variable.
+pub(super) fn is_known_variable(name: &str) -> bool {
+    OTHER_VARIABLES.contains(&name)
+        || VARIABLE_FAMILIES
+            .iter()
+            .any(|family| name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
+        || with_variable().any(|key| variable_of(key) == name)
+}
+
+/// The variable closest to an unknown one.
+pub(super) fn nearest_variable(name: &str) -> Option<String> {
+    let plain: String = name.chars().take(64).collect::<String>().to_ascii_uppercase();
+    let near = |known: String| {
+        let distance =
+            if known.replace('_', "") == plain.replace('_', "") { 0 } else { strsim::levenshtein(&known, &plain) };
+        (distance <= 2).then_some((distance, known))
+    };
+    let known = with_variable().map(variable_of).chain(OTHER_VARIABLES.iter().map(|name| (*name).to_owned()));
+    known.filter_map(near).min().map(|(_, known)| known)
+}
 
 /// Finds a known key in any case.
 pub(super) fn known(written: &str) -> Option<(&'static str, ValueKind)> {
@@ -149,6 +210,61 @@ mod tests {
         assert_eq!(nearest("prefix"), None);
         assert_eq!(nearest("host"), None);
         assert_eq!(nearest(""), None);
+    }
+
+    #[test]
+    fn each_variable_of_a_key_is_known_and_near_names_are_found() {
+        let keys = [
+            ENDPOINTS,
+            DISCOVERY_SRV,
+            DISCOVERY_SRV_NAME,
+            INSECURE_DISCOVERY,
+            RESOLV_CONF,
+            CA_FILE,
+            CERT_FILE,
+            KEY_FILE,
+            INSECURE_TRANSPORT,
+            SKIP_VERIFY,
+            USERNAME,
+            PASSWORD,
+            PASSWORD_FILE,
+            TOKEN,
+            TOKEN_FILE,
+            DIAL_TIMEOUT,
+            OP_TIMEOUT,
+            CONNECT_WAIT,
+            DELAYED_START,
+            RECONNECT,
+            KEEPALIVE_TIME,
+            KEEPALIVE_TIMEOUT,
+            NAMESPACE,
+            QPS,
+            MAX_TXN_OPS,
+            OUTPUT,
+            SESSION_TTL,
+            LOCK_TTL,
+            AUTO_COMPACT,
+            RESYNC,
+        ];
+        for key in keys {
+            assert!(is_known_variable(key.env), "{}", key.env);
+        }
+        for known in ["KVADM_LOCK", "KVADM_LOCK_REV", "KVADM_LOCK_TTL", "KVADM_EVENT_KEY", "KVADM_ID_NODE"] {
+            assert!(is_known_variable(known), "{known}");
+        }
+        for (unknown, near) in [
+            ("KVADM_ENDPOINT", Some("KVADM_ENDPOINTS")),
+            ("KVADM_CAFILE", Some("KVADM_CA_FILE")),
+            ("KVADM_USERNAME", None),
+            ("KVADM_OPERATION_TIMEOUT", None),
+            ("KVADM_LOCKS", None),
+            ("KVADM_PROTO", None),
+            ("KVADM_", None),
+        ] {
+            assert!(!is_known_variable(unknown), "{unknown}");
+            let found = nearest_variable(unknown);
+            assert!(near.is_none() || found.as_deref() == near, "{unknown}: {found:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(super) struct Layers<'a> {
 pub(super) const REDACTED: &str = "(redacted)";
 
 /// The value of a key from its strongest source, and the values that it overrides.
+#[derive(Clone)]
 pub(super) struct Chosen<T> {
     pub given: Option<Sourced<T>>,
     /// The weaker sources, the strongest first; `None` for an invalid value.

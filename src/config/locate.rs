@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::env::Env;
 use super::error::{ConfigError, Source, ValueError, io_text};
 use super::file::MAX_BYTES;
-use super::settings::Overrides;
+use super::settings::{FileChoice, Overrides};
 use crate::bounded_file::{self, BoundedFile};
 
 /// The path of the system-wide configuration file.
@@ -21,6 +21,8 @@ pub(super) struct ConfigFile {
     pub mode: Option<u32>,
     /// Whether the command line names the file (`-c` or `--context`).
     pub named: bool,
+    /// The context, if the file is one.
+    pub context: Option<String>,
 }
 
 impl ConfigFile {
@@ -30,47 +32,86 @@ impl ConfigFile {
     }
 }
 
-/// Reads the first of: `-c`, `--context`, `ETCD_CONFIG`, `KVADM_CONTEXT`, the user's file, the system-wide file. `None` if
-/// no file is named and neither of the last two exists.
+/// The file in the configuration folder that names the default context, which `kvadm config use` writes.
+pub const CURRENT_CONTEXT: &str = "current-context";
+
+/// Chooses the first of: `-c`, `--context`, `ETCD_CONFIG`, `KVADM_CONTEXT`, the default context, the user's file, the
+/// system-wide file. `None` if no file is named and neither of the last two exists.
+pub(super) fn choose(overrides: &Overrides, env: &Env, system: &Path) -> Result<Option<FileChoice>, ConfigError> {
+    let of = |path: &Path, named_by: Option<Source>| FileChoice { path: path.to_owned(), context: None, named_by };
+    if overrides.without_file {
+        return Ok(None);
+    }
+    if let Some(path) = &overrides.config {
+        let origin = Source::Flag("--config");
+        if overrides.context.is_some() {
+            return Err(ValueError::new("cannot be used together with --context").in_source(&origin));
+        }
+        return Ok(Some(of(path, Some(origin))));
+    }
+    if let Some(name) = &overrides.context {
+        return context(name, env, Some(Source::Flag("--context"))).map(Some);
+    }
+    if let Some(path) = env.get("ETCD_CONFIG") {
+        return Ok(Some(of(Path::new(path), Some(Source::Env("ETCD_CONFIG")))));
+    }
+    if let Some(name) = env.get("KVADM_CONTEXT") {
+        let origin = Source::Env("KVADM_CONTEXT");
+        let name = name.to_str().ok_or_else(|| ValueError::new("the name is not UTF-8").in_source(&origin))?;
+        return context(name, env, Some(origin)).map(Some);
+    }
+    if let Some(name) = default_context(env)? {
+        return context(&name, env, None).map(Some);
+    }
+    let user = user_dir(env).map(|dir| dir.join("etcd.yaml"));
+    let found = user.iter().map(PathBuf::as_path).chain([system]).find(|path| {
+        let missing = |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        !std::fs::metadata(path).is_err_and(|e| missing(&e))
+    });
+    Ok(found.map(|path| of(path, None)))
+}
+
+/// Reads the file that [`choose`] chooses.
 pub(super) fn find(
     overrides: &Overrides,
     env: &Env,
     system: &Path,
     warnings: &mut Vec<String>,
 ) -> Result<Option<ConfigFile>, ConfigError> {
-    if let Some(path) = &overrides.config {
-        let origin = Source::Flag("--config");
-        if overrides.context.is_some() {
-            return Err(ValueError::new("cannot be used together with --context").in_source(&origin));
-        }
-        let found = read(path).map_err(|e| unreadable(path, &e).in_source(&origin))?;
-        return Ok(Some(ConfigFile { named: true, ..found }));
+    let Some(choice) = choose(overrides, env, system)? else { return Ok(None) };
+    let named_by_env = choice.named_by == Some(Source::Env("ETCD_CONFIG"));
+    if named_by_env && env.get("KVADM_CONTEXT").is_some() {
+        warnings.push("env KVADM_CONTEXT is ignored, because ETCD_CONFIG names a file".to_owned());
     }
-    if let Some(name) = &overrides.context {
-        let found = context(name, env, &Source::Flag("--context"))?;
-        return Ok(Some(ConfigFile { named: true, ..found }));
+    let found = match (&choice.context, &choice.named_by) {
+        _ if named_by_env => return from_etcd_config(&choice.path, env).map(Some),
+        (Some(name), _) => read(&choice.path).map_err(|e| context_unreadable(name, &choice, env, &e))?,
+        (None, Some(origin)) => read(&choice.path).map_err(|e| unreadable(&choice.path, &e).in_source(origin))?,
+        (None, None) => read(&choice.path).map_err(|e| unreadable(&choice.path, &e).without_source())?,
+    };
+    let named = matches!(choice.named_by, Some(Source::Flag(_)));
+    Ok(Some(ConfigFile { named, context: choice.context, ..found }))
+}
+
+/// The context that `kvadm config use` has made the default.
+///
+/// # Errors
+/// The file that names it cannot be read, or has no name of a context.
+pub fn default_context(env: &Env) -> Result<Option<String>, ConfigError> {
+    let Some(path) = user_dir(env).map(|dir| dir.join(CURRENT_CONTEXT)) else { return Ok(None) };
+    let undo = "run 'kvadm config use NAME' to choose a context, or 'kvadm config use --none'";
+    let found = match read(&path) {
+        Ok(found) => found,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) => return Err(unreadable(&path, &e).hint(undo).without_source()),
+    };
+    let name = String::from_utf8_lossy(&found.bytes).trim().to_owned();
+    match check_context_name(&name) {
+        Ok(()) => Ok(Some(name)),
+        Err(_) => Err(ValueError::new("does not contain the name of a context")
+            .hint(undo)
+            .in_source(&Source::File(path, None))),
     }
-    let named = env.get("KVADM_CONTEXT");
-    if let Some(path) = env.get("ETCD_CONFIG") {
-        if named.is_some() {
-            warnings.push("env KVADM_CONTEXT is ignored, because ETCD_CONFIG names a file".to_owned());
-        }
-        return from_etcd_config(Path::new(path), env).map(Some);
-    }
-    if let Some(name) = named {
-        let origin = Source::Env("KVADM_CONTEXT");
-        let name = name.to_str().ok_or_else(|| ValueError::new("the name is not UTF-8").in_source(&origin))?;
-        return context(name, env, &origin).map(Some);
-    }
-    let user = user_dir(env).map(|dir| dir.join("etcd.yaml"));
-    for path in user.iter().map(PathBuf::as_path).chain([system]) {
-        match read(path) {
-            Ok(found) => return Ok(Some(found)),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(e) => return Err(unreadable(path, &e).without_source()),
-        }
-    }
-    Ok(None)
 }
 
 /// The names that `--context` accepts, sorted.
@@ -103,36 +144,53 @@ fn from_etcd_config(path: &Path, env: &Env) -> Result<ConfigFile, ConfigError> {
     }
 }
 
-fn context(name: &str, env: &Env, origin: &Source) -> Result<ConfigFile, ConfigError> {
-    if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        let problem = ValueError::new(format!("'{}' is not a valid context name", name.escape_debug()));
-        return Err(problem
-            .hint("a context name has no '/' and no leading '.'; use -c FILE for a file")
-            .in_source(origin));
+/// Checks that a text can be the name of a context.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_context_name(name: &str) -> Result<(), String> {
+    let wrong = name.is_empty() || name.contains('/') || name.starts_with('.') || name.chars().any(char::is_control);
+    match wrong {
+        true => Err(format!("'{}' is not a valid context name", name.escape_debug())),
+        false => Ok(()),
     }
-    let Some(dir) = user_dir(env) else {
-        return Err(
-            ValueError::new("there are no contexts, because HOME and XDG_CONFIG_HOME are not set").in_source(origin)
-        );
+}
+
+fn context(name: &str, env: &Env, named_by: Option<Source>) -> Result<FileChoice, ConfigError> {
+    let located = |problem: ValueError| match &named_by {
+        Some(origin) => problem.in_source(origin),
+        None => problem.without_source(),
     };
-    let path = dir.join(format!("{name}.yaml"));
-    read(&path).map_err(|e| {
-        if e.kind() != io::ErrorKind::NotFound {
-            return unreadable(&path, &e).in_source(origin);
-        }
-        let names = contexts(env);
-        let hint = match names.is_empty() {
-            true => format!("{} contains no contexts", dir.display()),
-            false => format!("existing contexts: {}", names.join(", ")),
-        };
-        ValueError::new(format!("context '{}' not found: {}", name.escape_debug(), path.display()))
-            .hint(hint)
-            .in_source(origin)
-    })
+    check_context_name(name).map_err(|text| {
+        located(ValueError::new(text).hint("a context name has no '/' and no leading '.'; use -c FILE for a file"))
+    })?;
+    let Some(dir) = user_dir(env) else {
+        return Err(located(ValueError::new("there are no contexts, because HOME and XDG_CONFIG_HOME are not set")));
+    };
+    Ok(FileChoice { path: dir.join(format!("{name}.yaml")), context: Some(name.to_owned()), named_by })
+}
+
+fn context_unreadable(name: &str, choice: &FileChoice, env: &Env, error: &io::Error) -> ConfigError {
+    let located = |problem: ValueError| match &choice.named_by {
+        Some(origin) => problem.in_source(origin),
+        None => problem.without_source(),
+    };
+    if error.kind() != io::ErrorKind::NotFound {
+        return located(unreadable(&choice.path, error));
+    }
+    let names = contexts(env);
+    let dir = choice.path.parent().unwrap_or(Path::new("")).display();
+    let hint = match (&choice.named_by, names.is_empty()) {
+        (None, _) => "'kvadm config use' chose it; run 'kvadm config use --none' to undo that".to_owned(),
+        (_, true) => format!("{dir} contains no contexts"),
+        (_, false) => format!("existing contexts: {}", names.join(", ")),
+    };
+    let text = format!("context '{}' not found: {}", name.escape_debug(), choice.path.display());
+    located(ValueError::new(text).hint(hint))
 }
 
 /// `$XDG_CONFIG_HOME/kvadm`. A relative `XDG_CONFIG_HOME` counts as unset, as the XDG specification requires.
-fn user_dir(env: &Env) -> Option<PathBuf> {
+pub fn user_dir(env: &Env) -> Option<PathBuf> {
     let xdg = env.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
     let base = xdg.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".config")))?;
     Some(base.join("kvadm"))
@@ -146,7 +204,7 @@ fn read(path: &Path) -> io::Result<ConfigFile> {
 pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<ConfigFile> {
     let BoundedFile { bytes, metadata } = bounded_file::read(path, limit)?;
     let mode = metadata.is_file().then(|| metadata.permissions().mode());
-    Ok(ConfigFile { path: path.to_owned(), bytes, mode, named: false })
+    Ok(ConfigFile { path: path.to_owned(), bytes, mode, named: false, context: None })
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> ValueError {

@@ -1,4 +1,4 @@
-//! The user and the password.
+//! The user and the password, or the token that takes their place.
 
 use std::path::{Path, PathBuf};
 
@@ -30,18 +30,115 @@ enum Withheld {
     Endpoints,
 }
 
-/// The user from the strongest source that names one, and the strongest password that belongs to this user and may be
-/// sent to the endpoints. A password belongs to the user that its own source names; if that names none, to any user.
-pub(super) fn credentials(
+/// How requests prove whose they are.
+#[derive(Default)]
+pub(super) struct ConfiguredLogin {
+    pub credentials: Option<Credentials>,
+    pub token: Option<Secret>,
+}
+
+impl ConfiguredLogin {
+    /// What is secret about it, for a warning; `None` without a user and a token.
+    pub fn secret(&self) -> Option<String> {
+        match (&self.credentials, &self.token) {
+            (_, Some(_)) => Some("the token".to_owned()),
+            (Some(credentials), None) => Some(format!("the password of user '{}'", credentials.user.escape_debug())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The token, if its source is stronger than the user's, or else the user and the password. A token is not sent to endpoints
+/// that a stronger source names, as a password is not.
+pub(super) fn login(
     layers: &mut Layers<'_>,
     overrides: &Overrides,
     endpoints: &ConfiguredEndpoints,
+) -> Result<ConfiguredLogin, ConfigError> {
+    let (files, texts) = token_sources(layers, overrides)?;
+    let mut tokens: Vec<Sourced<Token>> = files.into_iter().chain(texts).collect();
+    tokens.sort_by_key(|token| layers.rank(&token.source));
+    let user = users(layers, overrides)?.0.given;
+    let chosen = tokens.into_iter().next();
+    let chosen = chosen.filter(|token| user.is_none_or(|user| layers.rank(&user.source) >= layers.rank(&token.source)));
+    let Some(Sourced { value, source }) = chosen else {
+        let credentials = credentials(layers, overrides, endpoints, None)?;
+        return Ok(ConfiguredLogin { credentials, token: None });
+    };
+    let token = match value {
+        Token::Text(token) => token,
+        Token::File(path) => from_file(layers, &path, "token").map_err(|problem| problem.in_source(&source))?,
+    };
+    // What a request header can carry.
+    if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        let problem = ValueError::new("the token has a character that no token has, such as a space or a line break");
+        return Err(problem.in_source(&source));
+    }
+    let token = Sourced { value: token, source };
+    credentials(layers, overrides, endpoints, Some(&token))?;
+    if is_for_other_endpoints(layers, layers.rank(&token.source), endpoints) {
+        let text = format!(
+            "the token ({}) is not used, because the endpoints are from {}; add --token-file to send it there",
+            token.source, endpoints.source
+        );
+        layers.warn(text);
+        return Ok(ConfiguredLogin::default());
+    }
+    Ok(ConfiguredLogin { credentials: None, token: Some(token.value) })
+}
+
+/// A token, or the file that contains it.
+enum Token {
+    Text(Secret),
+    File(PathBuf),
+}
+
+/// The strongest file with a token, and the strongest token of a variable.
+fn token_sources(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+) -> Result<(Option<Sourced<Token>>, Option<Sourced<Token>>), ConfigError> {
+    let file = layers.values.path(keys::TOKEN_FILE.name)?;
+    let file = file.map(|given| Sourced { value: given.value.path, source: given.source });
+    let files = layers.choose(&keys::TOKEN_FILE, overrides.token_file.clone(), file, in_env::path)?;
+    layers.record_chosen(&keys::TOKEN_FILE, &files, |path| path.display().to_string());
+    let texts = layers.choose(&keys::TOKEN, None, None, in_env::text)?;
+    layers.record_chosen(&keys::TOKEN, &texts, |_| REDACTED.to_owned());
+    if let (Some(file), Some(text)) = (&files.given, &texts.given)
+        && layers.rank(&file.source) == layers.rank(&text.source)
+    {
+        let problem = ValueError::new(format!("cannot be used together with {}", text.source));
+        return Err(problem.in_source(&file.source));
+    }
+    let files = files.given.map(|given| Sourced { value: Token::File(given.value), source: given.source });
+    let texts = texts.given.map(|given| Sourced { value: Token::Text(Secret::new(given.value)), source: given.source });
+    Ok((files, texts))
+}
+
+/// The user from the strongest source that names one, and the strongest password that belongs to this user and may be
+/// sent to the endpoints. A password belongs to the user that its own source names; if that names none, to any user.
+fn credentials(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+    endpoints: &ConfiguredEndpoints,
+    token: Option<&Sourced<Secret>>,
 ) -> Result<Option<Credentials>, ConfigError> {
     let (mut users, embedded) = users(layers, overrides)?;
+    if let Some(token) = token {
+        if let Some(user) = &users.given
+            && layers.rank(&user.source) == layers.rank(&token.source)
+        {
+            let problem = ValueError::new(format!("the token ({}) cannot be used together with a user", token.source));
+            let hint = "a token takes the place of a login: set a user with a password, or a token";
+            return Err(problem.hint(hint).at_key(&user.source, keys::USERNAME.name));
+        }
+        // The token is from the stronger source, or withheld from the endpoints; so are a user and a password then.
+        users.drop_winner();
+    }
     let mut passwords = Chosen { given: None, losers: Vec::new() };
     let mut withheld = None;
     for candidate in passwords_in_order(layers, overrides, embedded)? {
-        if let (Some(found), None) = (&candidate.value, &passwords.given) {
+        if let (Some(found), None, None) = (&candidate.value, &passwords.given, token) {
             match why_withheld(layers, &candidate.source, &users, endpoints) {
                 None => {
                     let value = found.clone();
@@ -55,7 +152,7 @@ pub(super) fn credentials(
     }
     let password = match passwords.given.clone() {
         Some(Sourced { value: Password::File(path), source }) => {
-            Some(from_file(layers, &path).map_err(|problem| problem.in_source(&source))?)
+            Some(from_file(layers, &path, "password").map_err(|problem| problem.in_source(&source))?)
         }
         Some(Sourced { value: Password::Text(password), .. }) => Some(password),
         None => None,
@@ -130,12 +227,18 @@ fn why_withheld(
     }
     let typed = user.is_some_and(|user| matches!(user.source, Source::Flag(_)));
     let own_variable = matches!(source, Source::Env(name) if name.starts_with("KVADM_"));
-    if layers.rank(&endpoints.source) >= rank || (typed && own_variable) {
-        return None;
+    let other = !(typed && own_variable) && is_for_other_endpoints(layers, rank, endpoints);
+    other.then_some(Withheld::Endpoints)
+}
+
+/// Whether a stronger source than that of a secret names endpoints that neither the source of the secret nor the next weaker
+/// one names.
+fn is_for_other_endpoints(layers: &Layers<'_>, rank: u8, endpoints: &ConfiguredEndpoints) -> bool {
+    if layers.rank(&endpoints.source) >= rank {
+        return false;
     }
     let own = endpoints.weaker.iter().find(|weaker| layers.rank(&weaker.source) >= rank);
-    let same = own.is_some_and(|own| endpoints.list.iter().all(|endpoint| own.value.contains(endpoint)));
-    (!same).then_some(Withheld::Endpoints)
+    !own.is_some_and(|own| endpoints.list.iter().all(|endpoint| own.value.contains(endpoint)))
 }
 
 /// The user of each source, and the password that `ETCDCTL_USER` may contain.
@@ -183,10 +286,20 @@ fn passwords_in_order(
     overrides: &Overrides,
     embedded: Option<Sourced<Password>>,
 ) -> Result<Vec<Sourced<Option<Password>>>, ConfigError> {
-    let files = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), None, in_env::path)?;
+    let beside = layers.values.path(keys::PASSWORD_FILE.name)?;
+    let beside = beside.map(|given| Sourced { value: given.value.path, source: given.source });
+    let files = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), beside.clone(), in_env::path)?;
     layers.record_chosen(&keys::PASSWORD_FILE, &files, |path| path.display().to_string());
     let file = layers.values.text(keys::PASSWORD.name)?;
     let file = file.map(|given| Sourced { value: Password::Text(Secret::new(given.value)), source: given.source });
+    let beside = beside.map(|given| Sourced { value: Password::File(given.value), source: given.source });
+    let file = match (file, beside) {
+        (Some(_), Some(file)) => {
+            let problem = ValueError::new("cannot be used together with 'password'");
+            return Err(problem.at_key(&file.source, keys::PASSWORD_FILE.name));
+        }
+        (text, file) => text.or(file),
+    };
     let (named, found) = if layers.values.named { (file, None) } else { (None, file) };
     let flag = overrides.password_file.clone();
     let mut all = Chosen { given: None, losers: Vec::new() };
@@ -204,17 +317,17 @@ fn passwords_in_order(
     Ok(winner.into_iter().chain(all.losers).collect())
 }
 
-/// The password in a file, without a trailing line break.
-fn from_file(layers: &mut Layers<'_>, path: &Path) -> Result<Secret, ValueError> {
+/// The password or the token in a file, without a trailing line break.
+fn from_file(layers: &mut Layers<'_>, path: &Path, kind: &str) -> Result<Secret, ValueError> {
     let found = read_limited(path, MAX_PASSWORD).map_err(|e| unreadable(path, &e))?;
-    let wrong = |what| ValueError::new(format!("the password in {} {what}", path.display()));
+    let wrong = |what| ValueError::new(format!("the {kind} in {} {what}", path.display()));
     let text = std::str::from_utf8(&found.bytes).map_err(|_| wrong("is not UTF-8"))?;
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() {
         return Err(wrong("is empty"));
     }
     if found.is_exposed() {
-        layers.warn(exposed(&found));
+        layers.warn(exposed(&found, kind));
     }
     Ok(Secret::new(text))
 }

@@ -17,6 +17,8 @@
 )]
 
 mod document;
+pub(crate) mod document_fault;
+pub(crate) mod document_fields;
 mod env;
 mod error;
 mod etcdctl;
@@ -39,18 +41,20 @@ use crate::duration::format_duration;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use document_fault::{DocumentError, DocumentFault, read_document};
 pub use env::Env;
 pub use error::{ConfigError, Source};
-pub use locate::contexts;
-pub use settings::{Config, Overridden, Overrides, ProtoRule, ProtoValues, Setting};
+pub use locate::{CURRENT_CONTEXT, check_context_name, contexts, default_context, user_dir};
+pub use settings::{Config, FileChoice, Overridden, Overrides, ProtoRule, ProtoValues, Setting};
 pub use yaml::{InTimeError, in_time, parse_document};
 pub use yaml_document::{YamlFault, parse_bounded};
 pub use yaml_position::{Step, line_of, line_of_duplicate};
 
-use crate::transport::{ConnectOptions, ConnectWait, Credentials, DEFAULT_TXN_OPS, Endpoint, TlsFiles};
+use crate::transport::{ConnectOptions, ConnectWait, DEFAULT_TXN_OPS, Endpoint, SrvDiscovery, TlsFiles};
 use document::{Notes, Values};
 use error::Sourced;
 use layers::{Chosen, DurationRule, Layers};
+use login::ConfiguredLogin;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 const OP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -69,11 +73,19 @@ pub fn load(overrides: &Overrides, env: &Env) -> Result<Config, ConfigError> {
     load_with(overrides, env, Path::new(locate::SYSTEM_FILE))
 }
 
+/// The file that [`load`] reads, and why; `None` if none is named and none is found.
+///
+/// # Errors
+/// The name of a context is not valid, or two options name files.
+pub fn chosen_file(overrides: &Overrides, env: &Env) -> Result<Option<FileChoice>, ConfigError> {
+    locate::choose(overrides, env, Path::new(locate::SYSTEM_FILE))
+}
+
 /// [`load`] with another path of the system-wide file.
 fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, ConfigError> {
     let mut notes = Notes::default();
     let found = locate::find(overrides, env, system, &mut notes.warnings)?;
-    let file = found.as_ref().map(|found| found.path.clone());
+    let file = found.as_ref().map(|found| (found.path.clone(), found.context.clone()));
     let values = match found {
         Some(found) => Values::read(found, env, overrides.strict, &mut notes),
         None => Ok(Values::default()),
@@ -81,7 +93,7 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     let values =
         values.map_err(|error| ConfigError { warnings: std::mem::take(&mut notes.warnings).into(), ..error })?;
     notes.details.push(match &file {
-        Some(path) => format!("configuration: {}", path.display()),
+        Some((path, _)) => format!("configuration: {}", path.display()),
         None => "configuration: no file".to_owned(),
     });
     let mut layers = Layers { env, values, notes, settings: Vec::new() };
@@ -90,8 +102,13 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     checked.map_err(|error| ConfigError { warnings: layers.notes.warnings.into(), ..error })
 }
 
-fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf>) -> Result<Config, ConfigError> {
+fn settings(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+    file: Option<(PathBuf, Option<String>)>,
+) -> Result<Config, ConfigError> {
     warn_unsupported(layers)?;
+    warn_unknown_variables(layers);
     if overrides.database.is_none() {
         etcdctl::warn_unsupported(layers);
     }
@@ -105,6 +122,7 @@ fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf
     let resync_after_reconnect = layers.switch(&keys::RESYNC, None)?.value;
     let proto = proto_rules(layers)?;
     let Notes { warnings, insecure, details } = std::mem::take(&mut layers.notes);
+    let (file, context) = file.unzip();
     let settings = std::mem::take(&mut layers.settings);
     Ok(Config {
         connect,
@@ -116,6 +134,8 @@ fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf
         proto,
         store_options: overrides.store_options(),
         file,
+        chosen: None,
+        context: context.flatten(),
         warnings,
         insecure,
         details,
@@ -124,7 +144,7 @@ fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf
 }
 
 fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConnectOptions, ConfigError> {
-    let (endpoints, tls, credentials) = way_to_cluster(layers, overrides)?;
+    let WayToCluster { endpoints, discovery, tls, login } = way_to_cluster(layers, overrides)?;
     let bound = DurationRule { check: values::positive, zero_is_default: true, in_seconds: false };
     let dial_timeout = layers.time_or(&keys::DIAL_TIMEOUT, overrides.dial_timeout, DIAL_TIMEOUT, &bound)?;
     let op_timeout = layers.time_or(&keys::OP_TIMEOUT, overrides.op_timeout, OP_TIMEOUT, &bound)?;
@@ -136,8 +156,10 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
     let max_txn_ops = max_txn_ops(layers, overrides)?;
     Ok(ConnectOptions {
         endpoints,
+        discovery,
         tls,
-        credentials,
+        credentials: login.credentials,
+        token: login.token,
         dial_timeout,
         op_timeout,
         keepalive_time,
@@ -150,22 +172,27 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
 }
 
 /// The endpoints, the TLS files and the user; nothing for a database file.
-fn way_to_cluster(
-    layers: &mut Layers<'_>,
-    overrides: &Overrides,
-) -> Result<(Vec<Endpoint>, TlsFiles, Option<Credentials>), ConfigError> {
+#[derive(Default)]
+struct WayToCluster {
+    endpoints: Vec<Endpoint>,
+    discovery: Option<SrvDiscovery>,
+    tls: TlsFiles,
+    login: ConfiguredLogin,
+}
+
+fn way_to_cluster(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<WayToCluster, ConfigError> {
     if let Some(path) = &overrides.database {
         let given = Sourced { value: path.display().to_string(), source: Source::Flag(keys::DATABASE.flag) };
         layers.record_chosen(&keys::DATABASE, &Chosen { given: Some(given), losers: Vec::new() }, Clone::clone);
-        return Ok((Vec::new(), TlsFiles::default(), None));
+        return Ok(WayToCluster::default());
     }
     let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
-    let credentials = login::credentials(layers, overrides, &endpoints)?;
-    let endpoints = endpoints.list;
-    if let Some(credentials) = &credentials {
-        reach::warn_plaintext(layers, &endpoints, &credentials.user);
+    let login = login::login(layers, overrides, &endpoints)?;
+    let (endpoints, discovery) = (endpoints.list, endpoints.discovery);
+    if let Some(secret) = login.secret() {
+        reach::warn_plaintext(layers, &endpoints, &secret);
     }
-    Ok((endpoints, tls, credentials))
+    Ok(WayToCluster { endpoints, discovery, tls, login })
 }
 
 /// etcd disconnects clients that ping more often than every 5 s.
@@ -259,6 +286,25 @@ fn proto_rules(layers: &mut Layers<'_>) -> Result<Vec<ProtoRule>, ConfigError> {
         rules.collect::<Vec<_>>().join(",")
     });
     Ok(chosen.given.map(|given| given.value).unwrap_or_default())
+}
+
+/// Unknown variables that are named.
+const SHOWN_UNKNOWN_VARIABLES: usize = 5;
+
+/// Warns of variables that begin like kvadm's own, but have no effect.
+fn warn_unknown_variables(layers: &mut Layers<'_>) {
+    let unknown: Vec<String> = layers
+        .env
+        .names("KVADM_")
+        .filter(|name| !keys::is_known_variable(name))
+        .take(SHOWN_UNKNOWN_VARIABLES)
+        .map(|name| {
+            let near = keys::nearest_variable(name).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let shown: String = name.chars().take(64).collect::<String>().escape_debug().to_string();
+            format!("env {shown} is unknown and has no effect{near}")
+        })
+        .collect();
+    unknown.into_iter().for_each(|text| layers.warn(text));
 }
 
 /// Warns of Ligato's `expand-env-variables`, which would change the file's contents and is not supported.

@@ -10,7 +10,9 @@ use super::keys::{self, SettingKey};
 use super::layers::{Chosen, Layers};
 use super::settings::Overrides;
 use super::values::{in_env, split};
-use crate::transport::{Endpoint, Scheme, TlsFiles};
+use crate::transport::discovery::check_domain;
+use crate::transport::resolv_conf::RESOLV_CONF;
+use crate::transport::{Endpoint, Scheme, SrvDiscovery, TlsFiles};
 
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
@@ -31,6 +33,8 @@ impl ConfiguredTlsFiles {
 /// The effective endpoints, and those of each weaker source.
 pub(super) struct ConfiguredEndpoints {
     pub list: Vec<Endpoint>,
+    /// Where they are looked up, if they are; the list then has one endpoint that stands for the domain.
+    pub discovery: Option<SrvDiscovery>,
     pub source: Source,
     /// The endpoints that a weaker source names, the strongest first; the default endpoint comes last.
     pub weaker: Vec<Sourced<Vec<Endpoint>>>,
@@ -41,7 +45,7 @@ pub(super) fn endpoints_and_tls(
     layers: &mut Layers<'_>,
     overrides: &Overrides,
 ) -> Result<(ConfiguredEndpoints, TlsFiles), ConfigError> {
-    let (texts, losers) = endpoint_texts(layers, overrides)?;
+    let EndpointChoices { winner: texts, weaker: losers, discovery } = places(layers, overrides)?;
     let files = files(layers, overrides)?;
     let mut insecure = layers.switch(&keys::INSECURE_TRANSPORT, overrides.insecure_transport)?;
     let tls_by_variable = etcdctl::wants_tls(layers);
@@ -52,7 +56,7 @@ pub(super) fn endpoints_and_tls(
     let skip_verify = layers.switch(&keys::SKIP_VERIFY, overrides.insecure_skip_tls_verify)?;
     let tls = !insecure.value && (files.all().next().is_some() || skip_verify.value || tls_by_variable);
     let list = parse(&texts, tls)?;
-    let uses_tls = list.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
+    let uses_tls = list.iter().any(|endpoint| matches!(endpoint.scheme, Scheme::Tls | Scheme::Srv));
     if uses_tls || !insecure.value {
         check_key_pair(&files)?;
     }
@@ -66,34 +70,141 @@ pub(super) fn endpoints_and_tls(
         key: value(files.key),
         skip_verify: skip_verify.value,
         elsewhere,
+        discovered: None,
     };
     let weaker = losers.into_iter().filter_map(|loser| {
         let texts = Sourced { value: loser.value?, source: loser.source };
         let value = parse(&texts, tls).ok()?;
         Some(Sourced { value, source: texts.source })
     });
-    Ok((ConfiguredEndpoints { list, source: texts.source, weaker: weaker.collect() }, tls_files))
+    Ok((ConfiguredEndpoints { list, discovery, source: texts.source, weaker: weaker.collect() }, tls_files))
 }
 
-type Texts = Sourced<Vec<String>>;
-type WeakerTexts = Vec<Sourced<Option<Vec<String>>>>;
+/// Endpoints, or the domain whose SRV records name them.
+#[derive(Clone)]
+enum EndpointChoice {
+    Texts(Vec<String>),
+    Domain(String),
+}
 
-/// The endpoints from the strongest source, and those of the weaker ones.
-fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<(Texts, WeakerTexts), ConfigError> {
+impl EndpointChoice {
+    fn shown(&self) -> String {
+        match self {
+            Self::Texts(texts) => shown(texts),
+            Self::Domain(domain) => Endpoint::of_domain(domain).to_string(),
+        }
+    }
+}
+
+/// The place from the strongest source, and those of the weaker ones.
+struct EndpointChoices {
+    winner: Sourced<EndpointChoice>,
+    weaker: Vec<Sourced<Option<EndpointChoice>>>,
+    discovery: Option<SrvDiscovery>,
+}
+
+/// Endpoints and a domain are one setting: the stronger source wins.
+fn places(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<EndpointChoices, ConfigError> {
     let key = &keys::ENDPOINTS;
     let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
     if flag.as_ref().is_some_and(Vec::is_empty) {
         return Err(ValueError::new("contains no endpoint").in_source(&Source::Flag(key.flag)));
     }
     let file = layers.values.texts(key.name)?;
-    let chosen = layers.choose(key, flag, file, in_env::texts)?;
-    let default = Sourced { value: vec![DEFAULT_ENDPOINT.to_owned()], source: Source::Default };
-    let winner = chosen.given.clone().unwrap_or_else(|| default.clone());
-    let show = |texts: &Vec<String>| shown(texts);
-    layers.record_over(key, Some(shown(&winner.value)), winner.source.clone(), &chosen, show);
-    let mut losers = chosen.losers;
-    losers.push(Sourced { value: Some(default.value), source: default.source });
-    Ok((winner, losers))
+    let endpoints = layers.choose(key, flag, file, in_env::texts)?;
+    let file = layers.values.text(keys::DISCOVERY_SRV.name)?;
+    let domains = layers.choose(&keys::DISCOVERY_SRV, overrides.discovery_srv.clone(), file, in_env::text)?;
+    let discovers = match (&domains.given, &endpoints.given) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(domain), Some(endpoints)) => is_stronger(layers, &domain.source, &endpoints.source)?,
+    };
+    let default =
+        Sourced { value: Some(EndpointChoice::Texts(vec![DEFAULT_ENDPOINT.to_owned()])), source: Source::Default };
+    let ranked =
+        all(endpoints, EndpointChoice::Texts).chain(all(domains.clone(), EndpointChoice::Domain)).chain([default]);
+    let mut ranked: Vec<Sourced<Option<EndpointChoice>>> = ranked.collect();
+    let is_weak_kind =
+        |place: &Sourced<Option<EndpointChoice>>| matches!(place.value, Some(EndpointChoice::Domain(_))) != discovers;
+    ranked.sort_by_key(|place| (layers.rank(&place.source), is_weak_kind(place)));
+    let strongest = ranked.iter().position(|place| place.value.is_some()).unwrap_or_default();
+    let winner = ranked.remove(strongest);
+    let value = winner.value.unwrap_or_else(|| EndpointChoice::Texts(vec![DEFAULT_ENDPOINT.to_owned()]));
+    let value = match value {
+        // As it is looked up and compared.
+        EndpointChoice::Domain(domain) => EndpointChoice::Domain(check_domain(&domain, None).unwrap_or(domain)),
+        texts => texts,
+    };
+    let winner = Sourced { value, source: winner.source };
+    let named = ranked.iter().filter(|place| place.source != Source::Default).cloned().collect();
+    let over = Chosen { given: Some(winner.clone()), losers: named };
+    layers.record_over(key, Some(winner.value.shown()), winner.source.clone(), &over, EndpointChoice::shown);
+    let discovery = discovery(layers, overrides, &domains, discovers)?;
+    Ok(EndpointChoices { winner, weaker: ranked, discovery })
+}
+
+/// The values of all sources, the strongest first.
+fn all<T>(chosen: Chosen<T>, place: fn(T) -> EndpointChoice) -> impl Iterator<Item = Sourced<Option<EndpointChoice>>> {
+    let winner = chosen.given.map(|given| Sourced { value: Some(given.value), source: given.source });
+    winner.into_iter().chain(chosen.losers).map(move |one| Sourced { value: one.value.map(place), source: one.source })
+}
+
+/// Whether the domain's source is the stronger one. Of etcdctl's own variables the domain is, as in etcdctl.
+fn is_stronger(layers: &Layers<'_>, domain: &Source, endpoints: &Source) -> Result<bool, ConfigError> {
+    let (left, right) = (layers.rank(domain), layers.rank(endpoints));
+    let is_foreign = |source: &Source| matches!(source, Source::Env(name) if !name.starts_with("KVADM_"));
+    if left != right {
+        return Ok(left < right);
+    }
+    if is_foreign(domain) && is_foreign(endpoints) {
+        return Ok(*endpoints == Source::Env("ETCDCTL_ENDPOINTS"));
+    }
+    let problem = ValueError::new(format!("cannot be used together with the endpoints from {endpoints}"));
+    Err(problem.hint("set endpoints or discovery-srv, not both").at_key(domain, keys::DISCOVERY_SRV.name))
+}
+
+/// How the endpoints are looked up. The name of the service and the permission of endpoints without TLS count only if they
+/// are from a source that is as strong as the domain's.
+fn discovery(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+    domains: &Chosen<String>,
+    discovers: bool,
+) -> Result<Option<SrvDiscovery>, ConfigError> {
+    let domain = domains.given.as_ref().filter(|_| discovers);
+    let rank = domain.map(|domain| layers.rank(&domain.source));
+    let is_weaker = |layers: &Layers<'_>, source: &Source| rank.is_some_and(|rank| layers.rank(source) > rank);
+    layers.record_chosen(&keys::DISCOVERY_SRV, domains, Clone::clone);
+    let file = layers.values.text(keys::DISCOVERY_SRV_NAME.name)?;
+    let flag = overrides.discovery_srv_name.clone();
+    let mut name = layers.choose(&keys::DISCOVERY_SRV_NAME, flag, file, in_env::text)?;
+    if name.given.as_ref().is_some_and(|name| is_weaker(layers, &name.source)) {
+        name.drop_winner();
+    }
+    layers.record_chosen(&keys::DISCOVERY_SRV_NAME, &name, Clone::clone);
+    let mut insecure = layers.switch(&keys::INSECURE_DISCOVERY, overrides.insecure_discovery)?;
+    if let Some(domain) = domain.filter(|_| insecure.value && is_weaker(layers, &insecure.source)) {
+        let text = format!(
+            "insecure-discovery ({}) does not count, because the domain is from {}; add --insecure-discovery",
+            insecure.source, domain.source
+        );
+        layers.warn(text);
+        insecure.value = false;
+    }
+    let file = layers.values.path(keys::RESOLV_CONF.name)?;
+    let resolv_conf = choose_path(layers, &keys::RESOLV_CONF, None, file)?;
+    layers.record_chosen(&keys::RESOLV_CONF, &resolv_conf, |found| found.path.display().to_string());
+    let Some(domain) = domain else { return Ok(None) };
+    let name = name.given;
+    let checked = check_domain(&domain.value, name.as_ref().map(|name| name.value.as_str()));
+    let checked = checked.map_err(|text| ValueError::new(text).at_key(&domain.source, keys::DISCOVERY_SRV.name))?;
+    Ok(Some(SrvDiscovery {
+        domain: checked,
+        name: name.map(|name| name.value),
+        insecure: insecure.value,
+        resolv_conf: resolv_conf.given.map_or_else(|| PathBuf::from(RESOLV_CONF), |given| given.value.path),
+        outcome: None,
+    }))
 }
 
 /// Endpoints for display. Text before an `@` is hidden, because it could be a password.
@@ -102,18 +213,22 @@ fn shown(texts: &[String]) -> String {
     texts.iter().map(hide).collect::<Vec<_>>().join(",")
 }
 
-fn parse(texts: &Sourced<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigError> {
+fn parse(place: &Sourced<EndpointChoice>, tls: bool) -> Result<Vec<Endpoint>, ConfigError> {
+    let texts = match &place.value {
+        EndpointChoice::Domain(domain) => return Ok(vec![Endpoint::of_domain(domain)]),
+        EndpointChoice::Texts(texts) => texts,
+    };
     let mut endpoints: Vec<Endpoint> = Vec::new();
-    for text in &texts.value {
+    for text in texts {
         if text.contains('@') && !text.starts_with("unix:") {
             let problem = ValueError::new("an endpoint must not contain a user ('NAME@')");
             let problem = problem.hint("use 'username' and 'password', or --user NAME --password-file FILE");
-            return Err(problem.at_key(&texts.source, keys::ENDPOINTS.name));
+            return Err(problem.at_key(&place.source, keys::ENDPOINTS.name));
         }
         let endpoint = Endpoint::parse(text, tls).map_err(|e| {
             let message = if e.to_string().contains(text.as_str()) { e.to_string() } else { format!("'{text}': {e}") };
             ValueError::new(if text.is_empty() { e.to_string() } else { message })
-                .at_key(&texts.source, keys::ENDPOINTS.name)
+                .at_key(&place.source, keys::ENDPOINTS.name)
         })?;
         if !endpoints.contains(&endpoint) {
             endpoints.push(endpoint);
@@ -209,13 +324,11 @@ fn warn(
     }
 }
 
-/// Warns that a password is sent without encryption to another machine.
-pub(super) fn warn_plaintext(layers: &mut Layers<'_>, endpoints: &[Endpoint], user: &str) {
+/// Warns that a password or a token is sent without encryption to another machine.
+pub(super) fn warn_plaintext(layers: &mut Layers<'_>, endpoints: &[Endpoint], secret: &str) {
     let exposed = |endpoint: &&Endpoint| endpoint.scheme == Scheme::Plain && !endpoint.is_local();
     if let Some(endpoint) = endpoints.iter().find(exposed) {
-        let user = user.escape_debug();
-        layers.warn_insecure(format!(
-            "the password of user '{user}' is sent to {endpoint} without encryption; use https://, or set ca-file"
-        ));
+        layers
+            .warn_insecure(format!("{secret} is sent to {endpoint} without encryption; use https://, or set ca-file"));
     }
 }

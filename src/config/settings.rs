@@ -39,6 +39,8 @@ pub enum ProtoValues {
 pub struct Overrides {
     /// `-c`: the configuration file.
     pub config: Option<PathBuf>,
+    /// No file applies, also none of a default place.
+    pub without_file: bool,
     /// `--context`: the name of a file in the user's configuration directory.
     pub context: Option<String>,
     /// `--strict-config`: unknown keys are errors.
@@ -47,6 +49,12 @@ pub struct Overrides {
     pub database: Option<PathBuf>,
     /// `--endpoints`.
     pub endpoints: Option<Vec<String>>,
+    /// `--discovery-srv`.
+    pub discovery_srv: Option<String>,
+    /// `--discovery-srv-name`.
+    pub discovery_srv_name: Option<String>,
+    /// `--insecure-discovery`.
+    pub insecure_discovery: Option<bool>,
     /// `--ca-file`.
     pub ca_file: Option<PathBuf>,
     /// `--cert-file`.
@@ -61,6 +69,8 @@ pub struct Overrides {
     pub user: Option<String>,
     /// `--password-file`.
     pub password_file: Option<PathBuf>,
+    /// `--token-file`.
+    pub token_file: Option<PathBuf>,
     /// `--dial-timeout`.
     pub dial_timeout: Option<Duration>,
     /// `--op-timeout`.
@@ -75,6 +85,28 @@ pub struct Overrides {
     pub max_txn_ops: Option<usize>,
     /// `--output`.
     pub output: Option<String>,
+}
+
+/// A file that was chosen, before it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChoice {
+    /// The file.
+    pub path: PathBuf,
+    /// The context, if it is one.
+    pub context: Option<String>,
+    /// What names the file, or `None` if it is one of the default places.
+    pub named_by: Option<Source>,
+}
+
+impl FileChoice {
+    /// Why this file is read.
+    pub fn reason(&self) -> String {
+        match (&self.named_by, &self.context) {
+            (Some(source), _) => source.to_string(),
+            (None, Some(_)) => "kvadm config use".to_owned(),
+            (None, None) => "default file".to_owned(),
+        }
+    }
 }
 
 impl Config {
@@ -96,6 +128,9 @@ impl Overrides {
             ("--context", self.context.clone().map(OsString::from)),
             ("--db", file(&self.database)),
             ("--endpoints", self.endpoints.as_ref().map(|list| list.join(",").into())),
+            ("--discovery-srv", self.discovery_srv.clone().map(OsString::from)),
+            ("--discovery-srv-name", self.discovery_srv_name.clone().map(OsString::from)),
+            ("--insecure-discovery", switch(self.insecure_discovery)),
             ("--ca-file", file(&self.ca_file)),
             ("--cert-file", file(&self.cert_file)),
             ("--key-file", file(&self.key_file)),
@@ -103,6 +138,7 @@ impl Overrides {
             ("--insecure-skip-tls-verify", switch(self.insecure_skip_tls_verify)),
             ("--user", self.user.clone().map(OsString::from)),
             ("--password-file", file(&self.password_file)),
+            ("--token-file", file(&self.token_file)),
             ("--namespace", self.namespace.clone().map(OsString::from_vec)),
         ];
         let mut words = Vec::new();
@@ -165,6 +201,10 @@ pub struct Config {
     pub store_options: Vec<OsString>,
     /// The configuration file, if one was read.
     pub file: Option<PathBuf>,
+    /// For a verb about contexts, which reads no file: the file that other verbs read.
+    pub chosen: Option<FileChoice>,
+    /// The context whose file was read, if it is one.
+    pub context: Option<String>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
     /// Warnings that a connection is not secure, which `--quiet` does not suppress.

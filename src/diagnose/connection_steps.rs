@@ -27,6 +27,13 @@ pub(crate) fn steps(
     let failed_phase =
         log.failed_phase.or_else(|| log.entered.last().map(|(phase, _)| *phase)).unwrap_or(DialPhase::Waiting);
     let names: &[(DialPhase, &'static str)] = match endpoint.scheme {
+        Scheme::Srv => &[
+            (DialPhase::Discovering, "srv"),
+            (DialPhase::Resolving, "resolve"),
+            (DialPhase::Connecting, "tcp"),
+            (DialPhase::Handshake, "tls"),
+            (DialPhase::Silence, "http2"),
+        ],
         Scheme::Unix => &[(DialPhase::Connecting, "socket"), (DialPhase::Silence, "http2")],
         _ => &[
             (DialPhase::Resolving, "resolve"),
@@ -85,7 +92,7 @@ fn describe_phase(
         DialPhase::Connecting => connected(log),
         DialPhase::Handshake => tls(endpoint, files, log, handshake),
         DialPhase::Silence => ("SETTINGS received".to_owned(), Vec::new()),
-        DialPhase::Waiting => Default::default(),
+        DialPhase::Waiting | DialPhase::Discovering => Default::default(),
     }
 }
 

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use crate::kvstore::{Error, MemberStatus, Refusal, Store};
 use crate::output::{Fact, FactValue};
-use crate::transport::Endpoint;
 use crate::transport::dial::trace::DialTrace;
 use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::handshake_observer::HandshakeObserver;
+use crate::transport::{Endpoint, Scheme, SrvDiscovery};
 
 const REQUEST_STEPS: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
 
@@ -34,6 +34,11 @@ pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
     };
     let (mut steps, failed) =
         connection_steps::steps(endpoint, &pinned.options().tls, &trace.log(), &handshake_observer.record(), reached);
+    if let Some(found) = &store.options().discovery
+        && endpoint.scheme != Scheme::Srv
+    {
+        steps.insert(0, discovered(found, endpoint));
+    }
     match failed {
         Some(failed) => steps.extend(REQUEST_STEPS.map(|name| ProbeStep::skipped(name, format!("{failed} failed")))),
         None => {
@@ -45,9 +50,21 @@ pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
     Probe { endpoint: endpoint.to_string(), steps }
 }
 
+/// How the SRV records of a domain have named the endpoint.
+fn discovered(found: &SrvDiscovery, endpoint: &Endpoint) -> ProbeStep {
+    let answers = found.outcome.as_ref().map(|outcome| (outcome.answers.clone(), outcome.took));
+    let (answers, took) = answers.unzip();
+    let facts = vec![
+        Fact::text("domain", &found.domain).in_detail(),
+        Fact::new("answers", FactValue::List(answers.unwrap_or_default())),
+    ];
+    let service = if endpoint.scheme == Scheme::Tls { "_etcd-client-ssl" } else { "_etcd-client" };
+    ProbeStep::done("srv", took, format!("named by the {service} records of {}", found.domain), facts)
+}
+
 /// The steps after the connection.
 async fn request_steps(store: &Store, client_certificate: Option<&Certificate>) -> Vec<ProbeStep> {
-    let has_user = store.options().credentials.is_some();
+    let has_user = store.options().credentials.is_some() || store.options().token.is_some();
     // A member reports its status without a leader and, in etcd <= 3.6, without a login; a login needs the quorum.
     let mut started = Instant::now();
     let mut status = store.anonymous().member_status().await;
@@ -127,6 +144,13 @@ async fn auth(store: &Store, client_certificate: Option<&Certificate>) -> ProbeS
         } else {
             ProbeStep::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
         };
+    }
+    if store.options().token.is_some() {
+        let detail = match may_read {
+            true => "the token is accepted, or authentication is not enabled",
+            false => "the token is accepted",
+        };
+        return ProbeStep::done("auth", took, detail, vec![fact("token")]);
     }
     match client_certificate.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
         None if may_read => ProbeStep::done("auth", took, "authentication is not enabled", vec![fact("off")]),

@@ -17,7 +17,7 @@ pub struct Probe {
 /// A step of a probe.
 #[derive(Debug)]
 pub struct ProbeStep {
-    /// `resolve`, `tcp` (both are replaced by `socket` for a Unix socket), `tls`, `http2`, `auth`, `leader`, `quorum`,
+    /// `srv` (with `--discovery-srv`), `resolve`, `tcp` (both are replaced by `socket` for a Unix socket), `tls`, `http2`, `auth`, `leader`, `quorum`,
     /// `alarms`, `quota`.
     pub name: &'static str,
     /// The outcome.

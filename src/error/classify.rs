@@ -97,9 +97,13 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::BadPassword => "run 'kvadm config' to see where the user and the password are configured",
         Refusal::StaleAuth => "run the command again: the users or roles are being changed",
         Refusal::BadToken => "run the command again to log in again; a restarted server has lost its tokens",
+        Refusal::GivenToken => {
+            "get a new token: this one has expired, or users or roles have changed since it was made; run 'kvadm config' to \
+             see where it is configured"
+        }
         Refusal::AuthNotEnabled => "omit --user: authentication is not enabled in etcd",
         Refusal::Permission => {
-            "no role of the user allows this: see 'etcdctl user get NAME' and 'etcdctl role get ROLE'"
+            "no role of the user allows this: 'kvadm user show NAME --detail' prints what its roles allow"
         }
         Refusal::Compacted => "older revisions were compacted; read at a later revision, or omit --rev",
         Refusal::FutureRevision => {
@@ -127,6 +131,27 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::NoDowngrade => "'kvadm downgrade status' shows whether a downgrade is enabled",
         Refusal::Unsupported => {
             "this version of etcd does not support the request; 'kvadm status' shows each member's version"
+        }
+        Refusal::LearnerLags => {
+            "run 'kvadm member promote MEMBER --wait 10m', which waits until the learner has caught up"
+        }
+        Refusal::TooManyLearners => {
+            "promote or remove the present learner first; etcd allows one unless --max-learners (etcd 3.6 and later) is larger"
+        }
+        Refusal::PeerUrlExists | Refusal::MemberNotFound => "run 'kvadm member list' to see the members and their URLs",
+        Refusal::TooFewStarted => "start the members that have not started, or remove them, first: 'kvadm member list'",
+        Refusal::UnhealthyCluster => {
+            "etcd changes its members only while all voters are connected for five seconds: run 'kvadm status'"
+        }
+        Refusal::UserNotFound => "run 'kvadm user list' to see the users",
+        Refusal::UserExists => "run 'kvadm user password NAME' to give the user another password",
+        Refusal::RoleNotFound => "run 'kvadm role list' to see the roles",
+        Refusal::RoleExists => "run 'kvadm role show NAME' to see the permissions of the role",
+        Refusal::RoleNotGranted => "run 'kvadm user show NAME' to see the roles of the user",
+        Refusal::PermissionNotGranted => "run 'kvadm role show NAME' to see the permissions of the role",
+        Refusal::NoRoot => "authentication needs the user 'root' with the role 'root': run 'kvadm auth enable'",
+        Refusal::RootProtected => {
+            "etcd keeps the user and the role 'root' while authentication is enabled; see 'kvadm auth disable'"
         }
         Refusal::EmptyKey | Refusal::Other => return None,
     })

@@ -244,6 +244,7 @@ mod tests {
                 shared: false,
                 go_reader: false,
                 owner: None,
+                proposal: None,
             };
             removal(b"ns/", &candidate(contender, b"a", 0, None, Timestamp::from_millis(0)))
         };

@@ -18,6 +18,7 @@ pub(crate) mod probes;
 pub(crate) mod quorum;
 pub(crate) mod scan;
 pub(crate) mod versions;
+mod voters;
 pub(crate) mod write_probe;
 
 pub use certificates::{CertificateError, CertificateFact, CertificateRole, certificates};
@@ -33,4 +34,5 @@ pub use scan::{
     ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster, scan_cluster_again,
 };
 pub use versions::{Consequence, DEFRAG_CRASH, KnownProblem, defrag_problems, fixed_release, known_problems};
+pub use voters::{VoterChange, VoterCount, VoterVerdict};
 pub use write_probe::{WriteProbeError, write_probe};

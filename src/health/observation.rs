@@ -29,7 +29,7 @@ impl MemberObservation {
     pub(super) fn unsafe_to_dial(url: &Endpoint) -> Self {
         let why = match url.scheme {
             Scheme::Unix => "it is a Unix socket, and --endpoints has none",
-            Scheme::Plain | Scheme::Tls => "it has no TLS, and is less safe than those of --endpoints",
+            Scheme::Plain | Scheme::Tls | Scheme::Srv => "it has no TLS, and is less safe than those of --endpoints",
         };
         Self {
             endpoint: url.to_string(),

@@ -1,7 +1,7 @@
 //! Key ranges: half-open intervals `[start, end)`, as in etcd.
 
 /// The keys from `start` (inclusive) to `end` (exclusive).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyRange {
     /// The smallest key that is in the range.
     pub start: Vec<u8>,

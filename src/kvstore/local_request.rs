@@ -236,7 +236,9 @@ mod tests {
         let options = ConnectOptions {
             endpoints: Vec::new(),
             tls: TlsFiles::default(),
+            discovery: None,
             credentials: None,
+            token: None,
             dial_timeout: Duration::from_secs(1),
             op_timeout: Duration::from_secs(1),
             keepalive_time: Duration::from_secs(10),

@@ -23,6 +23,19 @@ use crate::transport::Notice;
 /// for twice the operation timeout.
 const MAX_RENEWALS: u32 = 8;
 
+/// The number of times that a request with a token of the user's is sent again while users and roles change. A JWT that is
+/// older than the change is refused each time.
+const MAX_GIVEN_TOKEN_TRIES: u32 = 3;
+
+/// The error for a token of the user's that etcd refuses. A login in its place would act as another user.
+pub(crate) fn of_given_token(error: &Error) -> Error {
+    let (op, message) = match error {
+        Error::Refused { op, message, .. } => (*op, message.clone()),
+        other => ("log in", other.to_string()),
+    };
+    Error::Refused { op, kind: Refusal::GivenToken, message }
+}
+
 impl Store {
     /// The library's client, logged in if there are credentials. With `leader`, a member without a leader refuses its
     /// calls at once. The login has its own operation timeout; if it fails, no request was sent.
@@ -47,6 +60,10 @@ impl Store {
     /// Any error of the login.
     pub(crate) async fn log_in(&self, op: &'static str, generation: u64) -> Result<(), (Error, Delivery)> {
         let login = &self.inner.login;
+        if let Some(token) = &self.inner.options.token {
+            login.use_given(header(token.expose())?);
+            return Ok(());
+        }
         if self.inner.options.credentials.is_none() || login.generation() > generation {
             return Ok(());
         }
@@ -84,12 +101,7 @@ impl Store {
             Ok(answer) => {
                 let checked = self.check_header(answer.header(), &self.inner.channel.current());
                 checked.map_err(|error| (error, Delivery::Final))?;
-                let mut token = HeaderValue::from_str(answer.token()).map_err(|_| {
-                    let what = "the token is not a valid header".to_owned();
-                    (Error::Protocol { op: "log in", what }, Delivery::Final)
-                })?;
-                token.set_sensitive(true);
-                Some(token)
+                Some(header(answer.token())?)
             }
             Err(error) => match classified(error) {
                 (error, _) if error.is_refusal(Refusal::AuthNotEnabled) => None,
@@ -115,6 +127,12 @@ impl Store {
         generation: u64,
         renewals: &mut TokenRenewals,
     ) -> Result<bool, Error> {
+        if self.inner.options.token.is_some()
+            && (error.is_refusal(Refusal::BadToken)
+                || error.is_refusal(Refusal::StaleAuth) && renewals.count >= MAX_GIVEN_TOKEN_TRIES)
+        {
+            return Err(of_given_token(error));
+        }
         let has_user = self.inner.options.credentials.is_some();
         let since = *renewals.since.get_or_insert_with(Instant::now);
         let exhausted = match error.is_refusal(Refusal::StaleAuth) {
@@ -142,6 +160,16 @@ impl Store {
             },
         }
     }
+}
+
+/// The token as a request header, which no log shows.
+fn header(token: &str) -> Result<HeaderValue, (Error, Delivery)> {
+    let mut header = HeaderValue::from_str(token).map_err(|_| {
+        let what = "the token is not a valid header".to_owned();
+        (Error::Protocol { op: "log in", what }, Delivery::Final)
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// Whether the refusal may be only about the token, so that another login can help.

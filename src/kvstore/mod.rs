@@ -15,6 +15,7 @@
     )
 )]
 
+pub(crate) mod auth;
 pub(crate) mod backoff;
 pub(crate) mod cluster;
 pub(crate) mod cluster_check;
@@ -41,11 +42,16 @@ pub(crate) mod token;
 pub(crate) mod types;
 pub(crate) mod watch;
 
+pub use auth::caller::Caller;
+pub use auth::password::PasswordCheck;
+pub use auth::permission::{Access, Permission};
+pub use auth::status::AuthStatus;
 pub use backoff::Backoff;
 pub use cluster::downgrade::{DowngradeChange, DowngradeState, minor_version, previous_version};
 pub use cluster::hash_kv::HashKvAnswer;
 pub use cluster::maintenance::AlarmKind;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
+pub use cluster::membership::{AddedMember, ChangeEvidence};
 pub use cluster::one_member::{MemberLag, OneMember};
 pub use cluster::snapshot::{DIGEST_BYTES, SnapshotStream};
 pub use error::Error;
@@ -61,9 +67,10 @@ pub use kv::txn::{
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
 pub use lease::{Grant, LeaseWithKeys};
 pub use local::{LocalAnswer, LocalError, LocalQuery, LocalStore};
+pub use lock::leader::{LeaderUpdate, LeaderWatch};
 pub use lock::lock_key::{lock_key_of, rw_mutex_key_of};
-pub use lock::owner::{LockMode, LockOwner};
-pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};
+pub use lock::owner::{LockLabel, LockMode, LockOwner, is_reserved_proposal};
+pub use lock::queue::{Contender, LockQueue, LockTree, Proposal, orphaned_contender};
 pub use lock::{Blocker, LockHolder, QueueEntry};
 pub use refusal::Refusal;
 pub use request::run_on_io_thread;

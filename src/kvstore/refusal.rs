@@ -15,6 +15,8 @@ pub enum Refusal {
     BadPassword,
     /// The auth token is invalid or has expired.
     BadToken,
+    /// The token that the user gave is invalid, has expired, or is older than a change of users or roles.
+    GivenToken,
     /// The users or roles have changed since the login, or since the request was received.
     StaleAuth,
     /// The user lacks the permission.
@@ -45,6 +47,34 @@ pub enum Refusal {
     EmptyKey,
     /// A member's data is corrupt (the CORRUPT alarm).
     Corrupt,
+    /// A learner is to become a voter, and has not caught up with the leader.
+    LearnerLags,
+    /// The cluster has as many learners as it may have, one unless configured otherwise.
+    TooManyLearners,
+    /// A member has this peer URL.
+    PeerUrlExists,
+    /// No member has this ID.
+    MemberNotFound,
+    /// The change of the membership could cost the quorum: too few members have started.
+    TooFewStarted,
+    /// The change of the membership could cost the quorum: a voter was not connected for the last seconds.
+    UnhealthyCluster,
+    /// The user does not exist.
+    UserNotFound,
+    /// A user with this name exists.
+    UserExists,
+    /// The role does not exist.
+    RoleNotFound,
+    /// A role with this name exists.
+    RoleExists,
+    /// The user does not have the role.
+    RoleNotGranted,
+    /// The role does not have the permission.
+    PermissionNotGranted,
+    /// The user `root` does not exist, or lacks the role `root`; authentication cannot be enabled without it.
+    NoRoot,
+    /// etcd does not take `root` away while authentication is enabled.
+    RootProtected,
     /// The cluster cannot be downgraded to this version.
     DowngradeTarget,
     /// A downgrade is enabled already.
@@ -82,28 +112,28 @@ const REFUSALS: &[(&str, Refusal)] = &[
     ("invalid client api version", Refusal::Unsupported),
     ("invalid sort option", Refusal::Other),
     ("member ID already exist", Refusal::Other),
-    ("Peer URLs already exists", Refusal::Other),
-    ("re-configuration failed due to not enough started members", Refusal::Other),
+    ("Peer URLs already exists", Refusal::PeerUrlExists),
+    ("re-configuration failed due to not enough started members", Refusal::TooFewStarted),
     ("given member URLs are invalid", Refusal::Other),
-    ("member not found", Refusal::Other),
+    ("member not found", Refusal::MemberNotFound),
     ("can only promote a learner member", Refusal::Other),
-    ("can only promote a learner member which is in sync with leader", Refusal::Other),
-    ("too many learner members in cluster", Refusal::Other),
+    ("can only promote a learner member which is in sync with leader", Refusal::LearnerLags),
+    ("too many learner members in cluster", Refusal::TooManyLearners),
     ("cluster ID mismatch", Refusal::Other),
-    ("unhealthy cluster", Refusal::Other),
+    ("unhealthy cluster", Refusal::UnhealthyCluster),
     ("not leader", Refusal::Other),
     ("bad leader transferee", Refusal::Other),
-    ("root user does not exist", Refusal::Other),
-    ("root user does not have root role", Refusal::Other),
-    ("user name already exists", Refusal::Other),
-    ("user name not found", Refusal::Other),
-    ("role name already exists", Refusal::Other),
-    ("role name not found", Refusal::Other),
+    ("root user does not exist", Refusal::NoRoot),
+    ("root user does not have root role", Refusal::NoRoot),
+    ("user name already exists", Refusal::UserExists),
+    ("user name not found", Refusal::UserNotFound),
+    ("role name already exists", Refusal::RoleExists),
+    ("role name not found", Refusal::RoleNotFound),
     ("role name is empty", Refusal::Other),
     ("permission not given", Refusal::Other),
-    ("role is not granted to the user", Refusal::Other),
-    ("permission is not granted to the role", Refusal::Other),
-    ("invalid auth management", Refusal::Other),
+    ("role is not granted to the user", Refusal::RoleNotGranted),
+    ("permission is not granted to the role", Refusal::PermissionNotGranted),
+    ("invalid auth management", Refusal::RootProtected),
     ("wrong downgrade target version format", Refusal::DowngradeTarget),
     ("invalid downgrade target version", Refusal::DowngradeTarget),
     ("cluster has a downgrade job in progress", Refusal::DowngradeEnabled),
@@ -119,9 +149,9 @@ const AUTH: &[(&str, Refusal)] = &[
     ("auth: invalid auth token", Refusal::BadToken),
     ("auth: permission denied", Refusal::Permission),
     ("auth: authentication is not enabled", Refusal::AuthNotEnabled),
-    ("auth: user not found", Refusal::Other),
-    ("auth: role not found", Refusal::Other),
-    ("auth: invalid auth management", Refusal::Other),
+    ("auth: user not found", Refusal::UserNotFound),
+    ("auth: role not found", Refusal::RoleNotFound),
+    ("auth: invalid auth management", Refusal::RootProtected),
 ];
 
 /// The texts that follow `etcdserver: ` if a member did not begin to process the request, so that another member may.

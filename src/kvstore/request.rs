@@ -270,6 +270,7 @@ impl Store {
         let options = &self.inner.options;
         let user = match &options.credentials {
             Some(credentials) => Some(format!("user '{}'", credentials.user.escape_debug())),
+            None if options.token.is_some() => Some("the user of the token".to_owned()),
             None if options.tls.cert.is_some() => Some("the user of the client certificate".to_owned()),
             None => None,
         };

@@ -48,6 +48,10 @@ header!(
     LeaseLeasesResponse,
     StatusResponse,
     MemberListResponse,
+    MemberAddResponse,
+    MemberRemoveResponse,
+    MemberUpdateResponse,
+    MemberPromoteResponse,
     CompactionResponse,
     DowngradeResponse,
     HashKvResponse

@@ -19,7 +19,7 @@ use crate::kvstore::local::LocalStore;
 use crate::kvstore::token::Login;
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
-use crate::transport::{ConnectOptions, Endpoint, Session};
+use crate::transport::{ConnectOptions, Credentials, Endpoint, Session};
 
 /// The largest response kvadm decodes. It bounds memory; a page that would be larger is requested in halves.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -169,8 +169,17 @@ impl Store {
 
     /// A handle for the same connection without credentials.
     pub fn anonymous(&self) -> Self {
+        self.with_login_of(None)
+    }
+
+    /// A handle for the same connection that logs in as another user.
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        self.with_login_of(Some(credentials))
+    }
+
+    fn with_login_of(&self, credentials: Option<Credentials>) -> Self {
         let Inner { channel, options, limiter, retry_for, identity, .. } = self.inner.as_ref();
-        let options = ConnectOptions { credentials: None, ..options.clone() };
+        let options = ConnectOptions { credentials, token: None, ..options.clone() };
         let inner = Inner {
             identity: Arc::clone(identity),
             local: self.inner.local.clone(),
@@ -251,6 +260,11 @@ impl Store {
     /// Whether a login was refused because authentication is not enabled.
     pub(crate) fn auth_is_disabled(&self) -> bool {
         self.inner.login.is_disabled()
+    }
+
+    /// The ID of the cluster, if a response has told it.
+    pub fn known_cluster(&self) -> Option<u64> {
+        self.inner.identity.cluster()
     }
 
     /// The options this store was created with.

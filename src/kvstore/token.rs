@@ -54,6 +54,15 @@ impl Login {
         self.state().disabled
     }
 
+    /// Sends this token, which no login has made, with every request.
+    pub(crate) fn use_given(&self, token: HeaderValue) {
+        let mut state = self.state();
+        if state.generation == 0 {
+            state.token = Some(token);
+            state.generation = 1;
+        }
+    }
+
     /// Records a login; returns whether authentication was found to be disabled for the first time.
     pub(crate) fn record(&self, token: Option<HeaderValue>) -> bool {
         let mut state = self.state();

@@ -1,7 +1,7 @@
 //! Records of `lock`.
 
 use super::record::{Field, Record, Tone, Value, always, data, table};
-use crate::kvstore::{LeaseId, LockOwner, Revision};
+use crate::kvstore::{KeyValue, LeaseId, LockOwner, Proposal, Revision};
 
 /// `lock NAME` without a command, once the lock is held.
 pub struct LockAnswer<'a> {
@@ -17,6 +17,8 @@ pub struct LockAnswer<'a> {
     pub ttl: u64,
     /// Whether the lock is shared.
     pub shared: bool,
+    /// The proposal, with `--value`.
+    pub value: Option<&'a [u8]>,
 }
 
 impl Record for LockAnswer<'_> {
@@ -27,6 +29,47 @@ impl Record for LockAnswer<'_> {
         visit(data("lease", Value::lease(Some(self.lease))));
         visit(data("ttl", Value::Uint(self.ttl)));
         visit(data("shared", Value::Bool(self.shared)));
+        if self.value.is_some() {
+            visit(data("value", Value::bytes(self.value)));
+        }
+    }
+}
+
+/// `lock --observe`: who leads.
+pub enum LeaderRow<'a> {
+    /// The leader, the absolute key, whether it has written its key again, and the revision since which this holds.
+    Leader {
+        /// The leader's record.
+        kv: &'a KeyValue,
+        /// Its key, absolute.
+        key: &'a [u8],
+        /// Whether it led before, with another value.
+        proclaimed: bool,
+        /// The revision since which this holds, or at which it was read.
+        revision: Revision,
+    },
+    /// Nobody leads since this revision, or at it.
+    Vacant(Revision),
+}
+
+impl Record for LeaderRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        match self {
+            Self::Leader { kv, key, proclaimed, revision } => {
+                let (word, tone) = if *proclaimed { ("proclaimed", Tone::Warning) } else { ("leader", Tone::Good) };
+                visit(always("event", Value::Word(word, tone)));
+                visit(always("key", Value::Bytes(key)));
+                visit(always("value", Value::Bytes(&kv.value)));
+                visit(data("create_revision", Value::Int(kv.create_revision)));
+                visit(data("mod_revision", Value::Int(kv.mod_revision)));
+                visit(data("lease", Value::lease(kv.lease)));
+                visit(data("revision", Value::Int(*revision)));
+            }
+            Self::Vacant(revision) => {
+                visit(always("event", Value::Word("no-leader", Tone::Bad)));
+                visit(data("revision", Value::Int(*revision)));
+            }
+        }
     }
 }
 
@@ -56,6 +99,8 @@ pub struct LockRow<'a> {
     pub since: Option<String>,
     /// The owner in one text.
     pub shown_owner: Option<String>,
+    /// The proposal of a candidate in an election.
+    pub proposal: Option<&'a Proposal>,
 }
 
 impl Record for LockRow<'_> {
@@ -78,5 +123,9 @@ impl Record for LockRow<'_> {
         visit(data("cmd", self.owner.map_or(Value::Absent, |owner| text(&owner.cmd))));
         visit(data("since", Value::str(self.since.as_deref())));
         visit(table("owner", Value::str(self.shown_owner.as_deref())));
+        visit(table("value", Value::bytes(self.proposal.map(|proposal| proposal.value.as_slice()))));
+        if self.proposal.is_some_and(|proposal| proposal.cut) {
+            visit(data("value_cut", Value::Bool(true)));
+        }
     }
 }

@@ -25,6 +25,7 @@ mod record;
 mod sanitize;
 mod screen;
 mod screen_state;
+mod secret_prompt;
 mod settings;
 mod sink;
 mod table;
@@ -38,19 +39,21 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem,
-    CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis,
-    DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow, DryRunRow, Fact, FactValue, FeatureRow, ForecastAnswer,
-    ForecastRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow,
-    LoadAnswer, MemberRow, MirrorComparison, MirrorRow, ProbesRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow,
-    SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer,
-    VerifiedSnapshot, VersionRow,
+    AccessSummary, ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, AuthChangeRow,
+    AuthStatusAnswer, CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule, ChosenContext, ClockRow, ClusterMemberRow,
+    CompactAnswer, ConsistencyAnswer, ContextRow, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis, DowngradeAnswer,
+    DowngradeChangeRow, DowngradeMemberRow, DryRunRow, Fact, FactValue, FeatureRow, ForecastAnswer, ForecastRow,
+    GrantedRoleRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow,
+    LoadAnswer, MemberRow, MembershipRow, MirrorComparison, MirrorRow, NewContextRow, PermissionRow, ProbesRow,
+    PutAnswer, RangeForm, ReadMemberRow, RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow,
+    SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot,
+    VersionRow, WhoCanAnswer, WhoCanRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
-pub use locks::{LockAnswer, LockRow};
+pub use locks::{LeaderRow, LockAnswer, LockRow};
 pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, PartCounts, PathRow};
 pub use out::Out;
 pub use progress::Progress;
@@ -60,6 +63,7 @@ pub use record::{
 };
 pub use sanitize::{is_safe, sanitize};
 pub use screen::Screen;
+pub use secret_prompt::SecretAnswer;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};

@@ -67,8 +67,18 @@ impl Out {
     }
 
     fn ask(&self, prompt: &str, is_yes: impl Fn(&str) -> bool, ended: &dyn Fn() -> bool) -> Confirm {
+        match self.ask_line(prompt, ended) {
+            None if !self.can_ask() => Confirm::NoTerminal,
+            Some(answer) if is_yes(&answer) => Confirm::Yes,
+            _ => Confirm::No,
+        }
+    }
+
+    /// Asks for a line of text, which is returned without blanks around it; `None` without a terminal, and if the input or
+    /// the command ends.
+    pub fn ask_line(&self, prompt: &str, ended: &dyn Fn() -> bool) -> Option<String> {
         if !self.can_ask() {
-            return Confirm::NoTerminal;
+            return None;
         }
         // What was typed before the question is no answer to it.
         let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
@@ -79,12 +89,12 @@ impl Out {
         if !answer.ends_with('\n') {
             self.stderr(b"\n");
         }
-        if read && is_yes(answer.trim()) { Confirm::Yes } else { Confirm::No }
+        (read && !answer.is_empty()).then(|| answer.trim().to_owned())
     }
 }
 
 /// Waits until stdin, a terminal, has a line or its end; `false` if the command is to end first.
-fn wait_for_line(ended: &dyn Fn() -> bool) -> bool {
+pub(super) fn wait_for_line(ended: &dyn Fn() -> bool) -> bool {
     let stdin = io::stdin();
     while !ended() {
         let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];

@@ -82,7 +82,7 @@ impl PlanEntry {
                     (_, Some(lease)) => LeaseMode::Attach(lease),
                     _ => LeaseMode::Detach,
                 },
-                prev: false,
+                ..Write::default()
             }),
         };
         Txn { compares: vec![Compare::unchanged(&self.key, self.expected)], then: vec![op], otherwise: vec![] }

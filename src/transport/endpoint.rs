@@ -18,6 +18,8 @@ pub enum Scheme {
     Tls,
     /// A Unix socket without TLS; the path is [`Endpoint::path`].
     Unix,
+    /// The members that the SRV records of the domain [`Endpoint::host`] name, before they are known.
+    Srv,
 }
 
 /// An address of an etcd member.
@@ -95,6 +97,11 @@ impl Endpoint {
         Ok(Self { scheme, host, port, path: PathBuf::new() })
     }
 
+    /// The endpoints of a domain that have not been looked up yet.
+    pub fn of_domain(domain: &str) -> Self {
+        Self { scheme: Scheme::Srv, host: domain.to_owned(), port: 0, path: PathBuf::new() }
+    }
+
     /// The host without the zone of an IPv6 address, which only this machine knows.
     pub(crate) fn host_without_zone(&self) -> &str {
         match self.host.split_once('%') {
@@ -105,8 +112,12 @@ impl Endpoint {
 
     /// Whether the endpoint is on this machine.
     pub fn is_local(&self) -> bool {
+        self.scheme == Scheme::Unix || self.scheme != Scheme::Srv && self.is_loopback()
+    }
+
+    fn is_loopback(&self) -> bool {
         let loopback = |host: &str| host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        self.scheme == Scheme::Unix || self.host.eq_ignore_ascii_case("localhost") || loopback(self.host_without_zone())
+        self.host.eq_ignore_ascii_case("localhost") || loopback(self.host_without_zone())
     }
 
     /// Whether this endpoint, which a server has named, is at least as safe as one of those that the user has configured:
@@ -118,6 +129,7 @@ impl Endpoint {
         };
         match self.scheme {
             Scheme::Tls => true,
+            Scheme::Srv => false,
             Scheme::Unix => without_tls(&|endpoint| endpoint.scheme == Scheme::Unix),
             Scheme::Plain if self.is_local() => without_tls(&|_| true),
             Scheme::Plain => without_tls(&|endpoint| !endpoint.is_local()),
@@ -213,6 +225,7 @@ impl fmt::Display for Endpoint {
             Scheme::Plain => write!(f, "http://{}", host_and_port(&self.host, self.port)),
             Scheme::Tls => write!(f, "https://{}", host_and_port(&self.host, self.port)),
             Scheme::Unix => write!(f, "unix://{}", self.path.display()),
+            Scheme::Srv => write!(f, "srv://{}", self.host),
         }
     }
 }

@@ -25,10 +25,14 @@ pub const TXN_OPS_LIMITS: RangeInclusive<usize> = 3..=65536;
 pub struct ConnectOptions {
     /// The endpoints in the order to try; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// Where the endpoints are looked up; `None` if they are configured.
+    pub discovery: Option<SrvDiscovery>,
     /// The TLS files for `https` endpoints.
     pub tls: TlsFiles,
     /// The user to log in as.
     pub credentials: Option<Credentials>,
+    /// A token of etcd's authentication, which takes the place of a login.
+    pub token: Option<Secret>,
     /// The timeout for reaching a healthy endpoint: name resolution, TCP and TLS of all endpoints together.
     pub dial_timeout: Duration,
     /// The timeout for one attempt of a request.
@@ -69,6 +73,8 @@ pub struct TlsFiles {
     pub skip_verify: bool,
     /// Files above that do not exist, each with the other place where it was looked for.
     pub elsewhere: Vec<(PathBuf, PathBuf)>,
+    /// The domain whose SRV records name the endpoints, and their hosts, if certificates are compared with the domain.
+    pub discovered: Option<(String, Vec<String>)>,
 }
 
 /// A user of etcd's authentication.
@@ -89,4 +95,64 @@ pub struct Session {
     pub deadline: Option<Instant>,
     /// Receives requests and notices.
     pub observer: Arc<dyn Observer>,
+}
+
+/// Where the endpoints are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrvDiscovery {
+    /// The domain.
+    pub domain: String,
+    /// The suffix of the service's name, which tells clusters of one domain apart.
+    pub name: Option<String>,
+    /// Whether endpoints without TLS count, and certificates are compared with the members' names only.
+    pub insecure: bool,
+    /// The file that names the DNS servers.
+    pub resolv_conf: PathBuf,
+    /// What the lookup found; `None` before it.
+    pub outcome: Option<Arc<DiscoveryOutcome>>,
+}
+
+/// What a lookup of SRV records found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiscoveryOutcome {
+    /// The endpoints in the order to try.
+    pub endpoints: Vec<Endpoint>,
+    /// The hosts of the records, as endpoints have them.
+    pub hosts: Vec<String>,
+    /// What was asked and answered, one line for each name.
+    pub answers: Vec<String>,
+    /// What was left out, and why.
+    pub warnings: Vec<String>,
+    /// Why there are no endpoints, and what to do.
+    pub failure: Option<DiscoveryFailure>,
+    /// How long the lookup took.
+    pub took: Duration,
+}
+
+/// Why discovery found no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryFailure {
+    /// What was asked, and what was answered.
+    pub cause: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl ConnectOptions {
+    /// The options with the endpoints that discovery found. Without any, the endpoint stays [`Scheme::Srv`], whose dial
+    /// fails with the cause.
+    ///
+    /// [`Scheme::Srv`]: crate::transport::Scheme::Srv
+    #[must_use]
+    pub fn with_discovered(mut self, outcome: DiscoveryOutcome) -> Self {
+        let Some(discovery) = &mut self.discovery else { return self };
+        if !outcome.endpoints.is_empty() {
+            self.endpoints.clone_from(&outcome.endpoints);
+            if !discovery.insecure {
+                self.tls.discovered = Some((discovery.domain.clone(), outcome.hosts.clone()));
+            }
+        }
+        discovery.outcome = Some(Arc::new(outcome));
+        self
+    }
 }

@@ -1,15 +1,17 @@
-//! A string that is never printed.
+//! A string that is never printed, and whose memory is overwritten after use.
 
 use std::fmt;
 
-/// A password or token. Only [`Secret::expose`] returns it.
+use zeroize::Zeroizing;
+
+/// A password or token. Only [`Secret::expose`] returns it. Dropping it overwrites the memory of the text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps a string.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// The string itself, for the wire.

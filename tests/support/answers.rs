@@ -101,12 +101,21 @@ pub fn valid(asked: &Asked) -> Reply {
         "Cluster/MemberList" => {
             head.message(2, &Message::new().int(1, 0xa1).bytes(2, "m1").bytes(4, "http://127.0.0.1:1")).into()
         }
+        "Cluster/MemberAdd" => head.message(2, &Message::new().int(1, 0xb2).bytes(3, "http://127.0.0.1:2")).into(),
         "Maintenance/Status" => {
             let status = head.bytes(2, "3.5.30").int(3, 1 << 20).int(4, 0xa1).int(5, 90).int(6, 2).int(7, 90);
             status.int(9, 1 << 19).into()
         }
         "Maintenance/Snapshot" => Reply::Messages(snapshot_chunks(SNAPSHOT)),
         "Watch/Watch" => Reply::Open(watch_of(&message.all(1).pop().unwrap_or_default())),
+        "Auth/UserList" => head.bytes(2, "root").bytes(2, "alice").into(),
+        "Auth/UserGet" => head.bytes(2, "root").bytes(2, "reader").into(),
+        "Auth/RoleList" => head.bytes(2, "root").bytes(2, "reader").into(),
+        "Auth/RoleGet" => head
+            .message(2, &Message::new().int(1, 2).bytes(2, "/a/").bytes(3, "/a0"))
+            .message(2, &Message::new().bytes(2, "/k"))
+            .into(),
+        "Auth/AuthStatus" => head.int(2, 1).int(3, 7).into(),
         "Auth/Authenticate" => head.bytes(2, "token").into(),
         // An alarm list without alarms, and answers without content.
         _ => head.into(),

@@ -3,6 +3,9 @@
 use super::etcd::{Etcd, Options, Ports};
 use std::time::Duration;
 
+/// Heartbeats and elections that are quicker than etcd's defaults.
+const QUICK: [&str; 2] = ["--heartbeat-interval=50", "--election-timeout=500"];
+
 /// A cluster whose members can be stopped, killed and paused one by one.
 pub struct Cluster {
     /// The members, in no order of meaning.
@@ -35,8 +38,7 @@ impl Cluster {
             ports.iter().enumerate().map(|(at, ports)| format!("m{at}=http://127.0.0.1:{}", ports.peer)).collect();
         let initial = format!("--initial-cluster={}", peers.join(","));
         let launch = |(at, ports): (usize, &Ports)| {
-            let mut options =
-                options.clone().arg(&initial).arg("--heartbeat-interval=50").arg("--election-timeout=500");
+            let mut options = options.clone().arg(&initial).arg(QUICK[0]).arg(QUICK[1]);
             options.ports = Some(*ports);
             options.name = Some(format!("m{at}"));
             options.launch()
@@ -63,6 +65,52 @@ impl Cluster {
             leader.is_some()
         });
         leader.expect("just found")
+    }
+}
+
+/// A member whose place is known before its process runs.
+pub struct Newcomer {
+    /// Its name.
+    pub name: String,
+    ports: Ports,
+}
+
+impl Newcomer {
+    /// On free ports.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ports: Ports::free() }
+    }
+
+    /// At the address of a member, which is gone.
+    pub fn in_place_of(name: &str, member: &Etcd) -> Self {
+        Self { name: name.to_owned(), ports: member.ports() }
+    }
+
+    /// Its peer URL.
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.peer)
+    }
+
+    /// Starts the process as a member of a cluster that has it in its list, without waiting for it.
+    pub fn join(&self, initial_cluster: &str) -> Etcd {
+        self.launch(initial_cluster, "existing")
+    }
+
+    /// Starts the process as the only member of a new cluster, and waits until it is healthy.
+    #[track_caller]
+    pub fn start_alone(&self) -> Etcd {
+        let mut etcd = self.launch(&format!("{}={}", self.name, self.peer_url()), "new");
+        etcd.wait_healthy().unwrap_or_else(|why| panic!("{why}"));
+        etcd
+    }
+
+    fn launch(&self, initial_cluster: &str, state: &str) -> Etcd {
+        let initial = [format!("--initial-cluster={initial_cluster}"), format!("--initial-cluster-state={state}")];
+        let args = initial.into_iter().chain(QUICK.map(str::to_owned));
+        let mut options = args.fold(Options::default(), Options::arg);
+        options.ports = Some(self.ports);
+        options.name = Some(self.name.clone());
+        options.launch()
     }
 }
 

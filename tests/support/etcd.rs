@@ -180,6 +180,15 @@ impl Etcd {
         self.options.scheme()
     }
 
+    pub(super) fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// `http://127.0.0.1:PORT` for the other members.
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.peer)
+    }
+
     /// The server's process id.
     pub fn pid(&self) -> u32 {
         self.process.pid().expect("a running etcd")
@@ -251,6 +260,11 @@ impl Etcd {
 
     /// Runs `etcdctl ARGS` against this server.
     pub fn etcdctl<S: AsRef<OsStr>>(&self, args: &[S]) -> Output {
+        self.etcdctl_command(args).output().expect("run etcdctl")
+    }
+
+    /// `etcdctl ARGS` for this server, to be started with other streams.
+    pub fn etcdctl_command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(etcdctl());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         if version() < (3, 6) {
@@ -261,7 +275,8 @@ impl Etcd {
             let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
             command.args([flag("cacert", &tls.ca), flag("cert", &tls.client.cert), flag("key", &tls.client.key)]);
         }
-        command.args(args).output().expect("run etcdctl")
+        command.args(args);
+        command
     }
 
     /// Runs `etcdctl ARGS`, which has to succeed, and gives its standard output.

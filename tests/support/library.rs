@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kvadm::allocator::Layout;
 use kvadm::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockMode, LockTree,
-    Op, ReadOptions, Retry, Store, Txn, WatchOptions, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockLabel, LockMode,
+    LockTree, Op, ReadOptions, Retry, Store, Txn, WatchOptions, Write,
 };
 use kvadm::transport::{ConnectOptions, DEFAULT_TXN_OPS, Endpoint, Notice, Observer, Session, TlsFiles, Trace};
 use tokio::time::Instant;
@@ -76,7 +76,9 @@ pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observe
         max_txn_ops: DEFAULT_TXN_OPS,
         endpoints: vec![Endpoint::parse(endpoint, false).expect("an endpoint")],
         tls: TlsFiles::default(),
+        discovery: None,
         credentials: None,
+        token: None,
         dial_timeout: Duration::from_secs(2),
         op_timeout: limit / 5,
         keepalive_time: Duration::from_secs(10),
@@ -89,8 +91,18 @@ pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observe
     Store::new(options, session)
 }
 
+/// A store that is logged in as this user, without a deadline.
+pub fn store_of_user(endpoint: &str, user: &str, password: &str) -> Store {
+    let who =
+        kvadm::transport::Credentials { user: user.to_owned(), password: kvadm::transport::Secret::new(password) };
+    let plain = store_within(endpoint, b"", Duration::from_secs(20));
+    let options = ConnectOptions { credentials: Some(who), ..plain.options().clone() };
+    let session = Session { cancel: CancellationToken::new(), deadline: None, observer: Arc::new(Silent) };
+    Store::new(options, session)
+}
+
 /// The number of operations that [`run`] knows.
-pub const OPERATIONS: usize = 23;
+pub const OPERATIONS: usize = 24;
 
 /// Calls one operation. A result that contradicts what was asked for is a panic; an error never is.
 pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
@@ -144,7 +156,7 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
         20 => {
             let nth = operation / OPERATIONS;
             let mode = LockMode { shared: nth % 2 == 1, rw: nth / 2 % 2 == 1 };
-            let (keeper, entry) = store.contend(b"/lock", mode, None, 60).await?;
+            let (keeper, entry) = store.contend(b"/lock", mode, LockLabel::Owner(None), 60).await?;
             let entry = entry?;
             drop(store.blocker(&entry).await?);
             let waited = tokio::time::timeout(LIMIT, store.wait_turn(&entry, |_| ())).await;
@@ -157,6 +169,15 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
                 bytes += chunk.len() as u64;
             }
             assert_eq!(bytes, snapshot.total_bytes());
+        }
+        22 => {
+            let urls = ["http://127.0.0.1:2".to_owned()];
+            match operation / OPERATIONS % 4 {
+                0 => drop(store.member_add(&urls, true).await?),
+                1 => drop(store.member_update(0xa1, &urls).await?),
+                2 => drop(store.member_promote(0xa1).await?),
+                _ => drop(store.transfer_leadership(0xa1).await?),
+            }
         }
         _ => {
             drop((store.lock_holder(b"/lock", false).await?, store.lock_holder(b"/lock", true).await?));

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod containerd;
 pub mod contract;
 pub mod databases;
+pub mod dns;
 pub mod etcd;
 pub mod fake_server;
 pub mod kvadm;
@@ -25,7 +26,8 @@ pub mod time_limit;
 pub mod truth;
 
 pub use certs::Certs;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Newcomer};
+pub use dns::{Dns, DnsAnswer, Srv};
 pub use etcd::{Etcd, Options, shared, unique_prefix};
 pub use fake_server::{Asked, FakeServer, Reply};
 pub use kvadm::{Endpoints, Kvadm, Run};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
@@ -245,11 +246,14 @@ fn a_flipped_byte_ends_in_an_error_or_in_an_answer() {
     let txns: Vec<Vec<Change>> = (0..40).map(|n| vec![(n % 7, (n % 5 > 0).then_some(n))]).collect();
     let bytes = Model::of(&txns).database(10, true);
     let (_folder, path) = file(&bytes);
+    let writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let write = |at: usize, byte: u8| writer.write_all_at(&[byte], at as u64).unwrap();
     let (mut opened, mut answered) = (0, 0);
+    let mut changed = 0;
     for at in (0..bytes.len()).step_by(5) {
-        let mut flipped = bytes.clone();
-        flipped[at] ^= 0xff;
-        std::fs::write(&path, flipped).unwrap();
+        write(changed, bytes[changed]);
+        write(at, !bytes[at]);
+        changed = at;
         let Ok(database) = Database::open(&path, Out::new(Settings::default()), CancellationToken::new()) else {
             continue;
         };

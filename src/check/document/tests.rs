@@ -26,7 +26,7 @@ checks:
   - {name: write,      write-latency-below: 50ms, probe-key: /probe}
 "#;
 
-fn parse(text: &str) -> Result<CheckFile, CheckFileError> {
+fn parse(text: &str) -> Result<CheckFile, DocumentError> {
     CheckFile::parse(text.as_bytes(), "c.yaml")
 }
 

@@ -21,7 +21,6 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
                 let words = found.words(template, &line).filter(|words| words != args && accepts(words));
                 words.map(|words| format!("kvadm {}", shell::line(&words))).or_else(|| other_verb_tip(template, &line))
             }
-            Advice::Missing(nearest) => Some(found.missing(&line, nearest)),
             Advice::Instead(text) => Some(match etcdutl_restore(args) {
                 Some((line, file)) => text.replace("{ETCDUTL}", &line).replace("{FILE}", &file),
                 None => {
@@ -36,35 +35,27 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
     let known = HABITS.iter().find(|habit| habit.etcdctl.split(' ').next() == line.words.first().map(String::as_str));
     translated.or_else(|| match known?.advice {
         Advice::Line(template) => other_verb_tip(template, &line),
-        Advice::Missing(_) | Advice::Instead(_) => None,
+        Advice::Instead(_) => None,
     })
 }
 
 /// What becomes of a flag of etcdctl that kvadm did not accept, if the line could not be translated as a whole.
 pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
-    let missing = |flag: &'static Flag| format!("kvadm has no '{}' yet: use etcdctl", flag.name);
     let line = EtcdctlLine::read(args);
-    let mut flags = line.iter().flat_map(|line| &line.flags).map(|(flag, _)| *flag);
-    if let Some(flag) = flags.find(|flag| matches!(flag.becomes, Becomes::Missing)) {
-        return Some(missing(flag));
-    }
-    let flags = line.iter().flat_map(|line| &line.flags);
-    for (flag, value) in flags {
-        if let (Becomes::Values(values), Some(value)) = (&flag.becomes, value)
-            && !values.iter().any(|(known, _)| known == value)
-        {
-            return Some(format!("kvadm has no '{}={}' yet: use etcdctl", flag.name, shell::quote(value.as_bytes())));
+    for (flag, value) in line.iter().flat_map(|line| &line.flags) {
+        match (&flag.becomes, value) {
+            (Becomes::Instead(text), _) => return Some((*text).to_owned()),
+            (Becomes::Values(values), Some(value)) if !values.iter().any(|(known, _)| known == value) => {
+                return Some(format!("kvadm has no '{}={}'", flag.name, shell::quote(value.as_bytes())));
+            }
+            _ => {}
         }
     }
     let (flag, _) = flag_of(unknown)?;
     let name = match flag.becomes {
-        Becomes::Option(name)
-        | Becomes::Seconds(name)
-        | Becomes::Before(name)
-        | Becomes::User(name)
-        | Becomes::Secret(name) => name,
+        Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
         Becomes::Values(values) => values.iter().map(|(_, words)| *words).find(|words| !words.is_empty())?,
-        Becomes::Missing => return Some(missing(flag)),
+        Becomes::Instead(text) => return Some(text.to_owned()),
         Becomes::Nothing | Becomes::Row => return None,
     };
     let name = name.split(' ').next().filter(|name| *name != unknown)?;
@@ -114,7 +105,6 @@ fn help_tip(command: &str) -> Option<String> {
             let verb = template.split(' ').next().filter(|verb| *verb != command && *verb != "help")?;
             Some(format!("kvadm help {verb}"))
         }
-        Advice::Missing(_) => Some(format!("kvadm has no '{command}' yet: use etcdctl")),
         Advice::Instead(_) => None,
     }
 }
@@ -141,8 +131,6 @@ struct EtcdctlLine {
 
 /// A habit that fits a line.
 struct Match {
-    /// The words of the command, such as `member list`.
-    command: String,
     /// The habit's own flags.
     flags: Vec<&'static str>,
     /// The arguments by their names; several for a name with dots.
@@ -177,7 +165,7 @@ impl EtcdctlLine {
     }
 
     fn matched(&self, habit: &'static Habit) -> Option<Match> {
-        let (mut command, mut flags, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut flags, mut arguments) = (Vec::new(), Vec::new());
         let mut words = self.words.iter();
         let mut takes_tail = false;
         for part in habit.etcdctl.split(' ') {
@@ -193,19 +181,19 @@ impl EtcdctlLine {
                 }
                 arguments.push((name, rest));
             } else if part.chars().all(|c| c.is_ascii_uppercase()) {
-                arguments.push((part, vec![words.next()?.clone()]));
+                let word = words.next()?;
+                let word = if part == "USER" { word.split(':').next().unwrap_or_default() } else { word };
+                arguments.push((part, vec![word.to_owned()]));
             } else {
                 words.next().filter(|word| *word == part)?;
-                command.push(part);
             }
         }
         // kvadm has nothing for the command, whatever its arguments are. With options of kvadm it may be meant for kvadm.
-        let is_missing = matches!(habit.advice, Advice::Missing(_) | Advice::Instead(_))
-            && (flags.is_empty() || self.other.is_empty());
+        let is_missing = matches!(habit.advice, Advice::Instead(_)) && (flags.is_empty() || self.other.is_empty());
         let nothing_left = words.next().is_none() && (takes_tail || self.tail.is_empty());
         let mut rows = self.flags.iter().filter(|(flag, _)| matches!(flag.becomes, Becomes::Row));
         let fits = nothing_left && rows.all(|(flag, _)| flags.contains(&flag.name));
-        (is_missing || fits).then(|| Match { command: command.join(" "), flags, arguments })
+        (is_missing || fits).then_some(Match { flags, arguments })
     }
 
     /// The flags in kvadm's words, except those named; `None` if kvadm lacks one.
@@ -257,32 +245,6 @@ impl Match {
         words.extend(behind);
         Some(words)
     }
-
-    fn missing(&self, line: &EtcdctlLine, nearest: &str) -> String {
-        // A group of commands, such as 'user', has one row.
-        let second = line.words.get(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-        let groups = ["auth", "downgrade", "member", "role", "snapshot", "user"];
-        let command = match second {
-            Some(second) if groups.contains(&self.command.as_str()) => format!("{} {second}", self.command),
-            _ => std::iter::once(self.command.as_str()).chain(self.flags.iter().copied()).collect::<Vec<_>>().join(" "),
-        };
-        let mut text = format!("kvadm has no '{command}' yet: use etcdctl");
-        if !nearest.is_empty() {
-            text += &format!("; {}", self.filled(line, nearest));
-        }
-        text
-    }
-
-    /// The text with the arguments of the line.
-    fn filled(&self, line: &EtcdctlLine, text: &str) -> String {
-        // With other options it is not known which words are arguments: one may be a password.
-        let own = line.flags.iter().all(|(flag, _)| self.flags.contains(&flag.name));
-        let certain = own && line.other.is_empty();
-        self.arguments.iter().fold(text.to_owned(), |text, (name, values)| {
-            let value = if certain { shell::line(values) } else { (*name).to_owned() };
-            text.replace(&format!("{{{name}}}"), &value)
-        })
-    }
 }
 
 /// The flag of an argument, and the value that is joined to it.
@@ -308,7 +270,6 @@ fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
             let unit = if value.bytes().all(|byte| byte.is_ascii_digit()) { "s" } else { "" };
             vec![name.to_owned(), format!("{value}{unit}")]
         }
-        Becomes::Before(name) => vec![name.to_owned(), value.parse::<u64>().ok()?.checked_sub(1)?.to_string()],
         Becomes::User(name) => match value.split_once(':') {
             Some((user, _)) => [name, user, "--password-file", "FILE"].map(str::to_owned).to_vec(),
             None => vec![name.to_owned(), value.to_owned()],
@@ -316,6 +277,6 @@ fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
         Becomes::Secret(words) => split(words),
         Becomes::Values(values) => split(values.iter().find(|(given, _)| *given == value)?.1),
         Becomes::Nothing => Vec::new(),
-        Becomes::Row | Becomes::Missing => return None,
+        Becomes::Row | Becomes::Instead(_) => return None,
     })
 }

@@ -13,13 +13,15 @@ pub struct Habit {
 pub enum Advice {
     /// This line, without `kvadm`; other flags are translated and added.
     Line(&'static str),
-    /// Nothing that does the same; the text says what comes nearest. An empty text names etcdctl only.
-    Missing(&'static str),
-    /// Nothing, and never will: the text says what to use. `{ETCDUTL}` stands for the line with etcdutl.
+    /// Nothing that does the same: the text says what to use. `{ETCDUTL}` stands for the line with etcdutl.
     Instead(&'static str),
 }
 
-use Advice::{Instead, Line, Missing};
+use Advice::{Instead, Line};
+
+/// What stands for etcdctl's load tests.
+const CHECK: &str = "'kvadm status --latency' measures reads and writes of each member without loading the cluster; \
+                     'kvadm check FILE' compares the results with limits";
 
 const fn habit(etcdctl: &'static str, advice: Advice) -> Habit {
     Habit { etcdctl, advice }
@@ -34,8 +36,7 @@ pub const HABITS: &[Habit] = &[
     habit("get --prefix", Line("list")),
     habit("get --from-key", Line("list")),
     habit("get KEY", Line("get {KEY}")),
-    habit("put KEY --ignore-value", Missing("'kvadm get {KEY}' prints the value to write again")),
-    habit("put KEY VALUE --prev-kv", Missing("'kvadm get {KEY}' prints the value before it is replaced")),
+    habit("put KEY --ignore-value", Line("put {KEY} --ignore-value")),
     habit("put KEY VALUE", Line("put {KEY} {VALUE}")),
     habit("put KEY", Line("put {KEY} -")),
     habit("del KEY --prefix", Line("delete --prefix {KEY}")),
@@ -43,8 +44,9 @@ pub const HABITS: &[Habit] = &[
     habit("del --prefix", Line("delete --prefix PREFIX")),
     habit("del KEY END", Line("delete --from {KEY} --to {END}")),
     habit("del KEY", Line("delete {KEY}")),
-    habit("txn --interactive", Missing("'kvadm txn FILE' reads a transaction from a YAML or JSON file")),
-    habit("watch --interactive", Missing("'kvadm watch PREFIX' watches any number of prefixes")),
+    habit("txn --interactive", Line("txn --interactive")),
+    habit("txn", Line("txn --interactive")),
+    habit("watch --interactive", Instead("'kvadm watch PREFIX...' watches any number of prefixes in one command")),
     habit("watch KEY --prefix -- CMD...", Line("watch {KEY} --exec -- {CMD}")),
     habit("watch KEY -- CMD...", Line("watch --exact {KEY} --exec -- {CMD}")),
     habit("watch KEY --prefix", Line("watch {KEY}")),
@@ -52,9 +54,9 @@ pub const HABITS: &[Habit] = &[
     habit("make-mirror TARGET", Line("mirror PREFIX --source context:NAME --endpoints {TARGET}")),
     habit("lock NAME CMD...", Line("lock {NAME} -- {CMD}")),
     habit("lock NAME", Line("lock {NAME}")),
-    habit("elect NAME --listen", Missing("'kvadm lock --list {NAME}' shows the holder and the waiters of a lock")),
-    habit("elect NAME VALUE", Missing("'kvadm lock {NAME}' elects a holder, without a value")),
-    habit("elect NAME", Missing("'kvadm lock {NAME}' elects a holder, without a value")),
+    habit("elect NAME --listen", Line("lock {NAME} --observe")),
+    habit("elect NAME VALUE", Line("lock {NAME} --value {VALUE}")),
+    habit("elect NAME", Line("lock {NAME} --value VALUE")),
     habit("lease grant TTL", Line("lease grant --ttl {TTL}s")),
     habit("lease revoke ID", Line("lease revoke {ID}")),
     habit("lease timetolive ID", Line("lease show {ID}")),
@@ -64,21 +66,17 @@ pub const HABITS: &[Habit] = &[
     habit("endpoint health", Line("status")),
     habit("endpoint status", Line("status")),
     habit("endpoint hashkv", Line("status --consistency")),
-    habit("member list", Missing("'kvadm status -o json' shows the members without their peer URLs")),
-    habit("member add", Missing("")),
-    habit("member remove", Missing("")),
-    habit("member update", Missing("")),
-    habit("member promote", Missing("")),
-    habit("member", Missing("'kvadm status -o json' shows the members without their peer URLs")),
-    habit(
-        "move-leader",
-        Missing("'kvadm compact --defrag --move-leader' moves leadership away before it defragments the leader"),
-    ),
+    habit("member add NAME", Line("member add {NAME} --peer-urls http://HOST:2380")),
+    habit("member update ID", Line("member update {ID} --peer-urls http://HOST:2380")),
+    habit("move-leader ID", Line("member move-leader {ID}")),
+    habit("move-leader", Line("member move-leader")),
     habit("alarm list", Line("status")),
     habit("alarm disarm", Line("compact --disarm")),
     habit("compaction REV", Line("compact {REV}")),
     habit("defrag --cluster", Line("compact --defrag")),
-    habit("defrag", Missing("'kvadm compact --defrag' defragments all members, one after the other")),
+    habit("defrag", Line("compact --defrag --member MEMBER")),
+    habit("check perf", Instead(CHECK)),
+    habit("check datascale", Instead(CHECK)),
     habit("snapshot save FILE", Line("snapshot save {FILE}")),
     habit("snapshot save", Line("snapshot save FILE")),
     habit("snapshot status FILE", Line("snapshot verify {FILE}")),
@@ -96,11 +94,22 @@ pub const HABITS: &[Habit] = &[
     // Of etcdutl.
     habit("hashkv FILE", Line("snapshot verify {FILE}")),
     habit("snapshot hashkv FILE", Line("snapshot verify {FILE}")),
-    habit("downgrade", Missing("")),
-    habit("auth status", Missing("'kvadm status --diagnose' shows whether the login works")),
-    habit("auth", Missing("")),
-    habit("user", Missing("")),
-    habit("role", Missing("")),
+    // What follows a colon is a password.
+    habit("user add USER --new-user-password", Line("user add {USER} --new-password-file FILE")),
+    habit("user add USER", Line("user add {USER}")),
+    habit("user get USER", Line("user show {USER}")),
+    habit("user passwd USER", Line("user password {USER}")),
+    habit("user grant-role USER ROLE", Line("user grant {USER} {ROLE}")),
+    habit("user revoke-role USER ROLE", Line("user revoke {USER} {ROLE}")),
+    habit("role get ROLE", Line("role show {ROLE}")),
+    habit("role grant-permission ROLE ACCESS KEY --prefix", Line("role grant {ROLE} {ACCESS} --prefix {KEY}")),
+    habit("role grant-permission ROLE ACCESS KEY --from-key", Line("role grant {ROLE} {ACCESS} --from {KEY}")),
+    habit("role grant-permission ROLE ACCESS KEY END", Line("role grant {ROLE} {ACCESS} --from {KEY} --to {END}")),
+    habit("role grant-permission ROLE ACCESS KEY", Line("role grant {ROLE} {ACCESS} {KEY}")),
+    habit("role revoke-permission ROLE KEY --prefix", Line("role revoke {ROLE} --prefix {KEY}")),
+    habit("role revoke-permission ROLE KEY --from-key", Line("role revoke {ROLE} --from {KEY}")),
+    habit("role revoke-permission ROLE KEY END", Line("role revoke {ROLE} --from {KEY} --to {END}")),
+    habit("role revoke-permission ROLE KEY", Line("role revoke {ROLE} {KEY}")),
     // The verbs of kvadm with flags of etcdctl.
     habit("list KEY --prefix", Line("list {KEY}")),
     habit("list KEY --from-key", Line("list --from {KEY}")),
@@ -144,8 +153,6 @@ pub enum Becomes {
     Option(&'static str),
     /// This option, with the value in seconds.
     Seconds(&'static str),
-    /// This option, with the number before the value.
-    Before(&'static str),
     /// This option; what follows the first colon of the value is a password and is left out.
     User(&'static str),
     /// These words instead of a password.
@@ -156,8 +163,8 @@ pub enum Becomes {
     Nothing,
     /// It only chooses a row of [`HABITS`].
     Row,
-    /// kvadm has nothing for it.
-    Missing,
+    /// Nothing; the text says why, or what to use.
+    Instead(&'static str),
 }
 
 const fn switch(name: &'static str, becomes: Becomes) -> Flag {
@@ -187,11 +194,12 @@ pub const FLAGS: &[Flag] = &[
     valued("--max-request-bytes", Becomes::Nothing),
     valued("--max-recv-bytes", Becomes::Nothing),
     switch("--debug", Becomes::Option("-vv")),
-    switch("--hex", Becomes::Missing),
-    valued("--auth-jwt-token", Becomes::Missing),
-    valued("--discovery-srv", Becomes::Missing),
-    valued("--discovery-srv-name", Becomes::Missing),
-    switch("--insecure-discovery", Becomes::Missing),
+    switch("--hex", Becomes::Instead("bytes that are not UTF-8 are escaped; '-o json' prints them in base64")),
+    valued("--auth-jwt-token", Becomes::Secret("--token-file FILE")),
+    valued("--discovery-srv", Becomes::Option("--discovery-srv")),
+    valued("--discovery-srv-name", Becomes::Option("--discovery-srv-name")),
+    switch("--insecure-discovery", Becomes::Option("--insecure-discovery")),
+    valued("--new-user-password", Becomes::Row),
     short(
         "-w",
         valued("--write-out", Becomes::Values(&[("simple", "-o text"), ("table", "-o table"), ("json", "-o json")])),
@@ -217,10 +225,10 @@ pub const FLAGS: &[Flag] = &[
     valued("--order", Becomes::Values(&[("ASCEND", ""), ("DESCEND", "--desc")])),
     valued("--consistency", Becomes::Values(&[("l", ""), ("s", "--serializable")])),
     switch("--stream", Becomes::Nothing),
-    valued("--min-mod-rev", Becomes::Before("--since-rev")),
-    valued("--max-mod-rev", Becomes::Missing),
-    valued("--min-create-rev", Becomes::Missing),
-    valued("--max-create-rev", Becomes::Missing),
+    valued("--min-mod-rev", Becomes::Option("--min-mod-rev")),
+    valued("--max-mod-rev", Becomes::Option("--max-mod-rev")),
+    valued("--min-create-rev", Becomes::Option("--min-create-rev")),
+    valued("--max-create-rev", Becomes::Option("--max-create-rev")),
     switch("--prev-kv", Becomes::Option("--prev")),
     switch("--ignore-value", Becomes::Row),
     switch("--ignore-lease", Becomes::Option("--keep-lease")),

@@ -1,5 +1,5 @@
-//! The text of the manual pages that goes beyond the options: kvadm(1), kvadm-check(5), kvadm-config(5),
-//! kvadm-json(7), kvadm-schema(7).
+//! The text of the manual pages that goes beyond the options: kvadm(1), kvadm-auth(5), kvadm-check(5),
+//! kvadm-config(5), kvadm-json(7), kvadm-schema(7).
 //!
 //! A section is a heading and a text made of blocks, which are separated by blank lines. A block whose first line begins
 //! with four spaces is printed as it stands; with two spaces it is a list of terms (`  term  what it means`, continued on
@@ -17,6 +17,8 @@ pub use crate::cli::manual::synopsis::forms;
 pub const KVADM: &str = include_str!("kvadm.1.txt");
 /// kvadm-config(5).
 pub const CONFIG: &str = include_str!("kvadm-config.5.txt");
+/// kvadm-auth(5).
+pub const AUTH: &str = include_str!("kvadm-auth.5.txt");
 /// kvadm-check(5).
 pub const CHECK: &str = include_str!("kvadm-check.5.txt");
 /// kvadm-json(7) up to the lists of fields.

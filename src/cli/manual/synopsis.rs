@@ -8,14 +8,31 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] KEY VALUE",
             "[OPTIONS] KEY --file FILE",
             "[OPTIONS] KEY --revert-to REV",
+            "[OPTIONS] KEY --ignore-value --keep-lease",
             "[OPTIONS] KEY VALUE --hold [-- CMD...]",
             "[OPTIONS] --from FILE",
         ],
     ),
     ("kvadm delete", &["[OPTIONS] KEY...", "[OPTIONS] --prefix P [--all]", "[OPTIONS] --from KEY [--to KEY]"]),
     ("kvadm list", &["[OPTIONS] [PREFIX]", "[OPTIONS] --from KEY [--to KEY]"]),
-    ("kvadm watch", &["[OPTIONS] PREFIX...", "[OPTIONS] --exact KEY", "[OPTIONS] PREFIX... --exec -- CMD..."]),
-    ("kvadm lock", &["[OPTIONS] NAME [-- CMD...]", "[OPTIONS] --list [PREFIX]"]),
+    (
+        "kvadm watch",
+        &[
+            "[OPTIONS] PREFIX...",
+            "[OPTIONS] --exact KEY",
+            "[OPTIONS] --from KEY [--to KEY]",
+            "[OPTIONS] PREFIX... --exec -- CMD...",
+        ],
+    ),
+    (
+        "kvadm lock",
+        &[
+            "[OPTIONS] NAME [-- CMD...]",
+            "[OPTIONS] NAME --value TEXT [-- CMD...]",
+            "[OPTIONS] NAME --observe",
+            "[OPTIONS] --list [PREFIX]",
+        ],
+    ),
     (
         "kvadm compact",
         &[
@@ -40,7 +57,18 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] --revision",
         ],
     ),
-    ("kvadm txn", &["[OPTIONS] FILE", "[OPTIONS] -"]),
+    (
+        "kvadm config",
+        &[
+            "[OPTIONS]",
+            "list [OPTIONS]",
+            "init [OPTIONS] NAME",
+            "use [OPTIONS] CONTEXT",
+            "use --none",
+            "test [OPTIONS] [CONTEXT]",
+        ],
+    ),
+    ("kvadm txn", &["[OPTIONS] FILE", "[OPTIONS] -", "[OPTIONS] --interactive"]),
     (
         "kvadm gc metadata",
         &[

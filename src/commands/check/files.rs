@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::args::KeyText;
 use crate::bounded_file;
-use crate::check::{
-    CheckFile, CheckFileError, CheckRule, MAX_FILE_BYTES, OpenedRecords, RuleFault, SourceOpener, SourceTest,
-};
-use crate::commands::input::{InputSource, cannot_read};
+use crate::check::{CheckFile, CheckRule, MAX_FILE_BYTES, OpenedRecords, RuleFault, SourceOpener, SourceTest};
+use crate::commands::input::{cannot_read, read_document_file};
 use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::commands::source::SourceArgs;
 use crate::context::Context;
@@ -28,33 +25,15 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 /// # Errors
 /// A usage error that names the file and the line.
 pub async fn read_check_file(ctx: &Context, path: &Path) -> Result<CheckFile, Failure> {
-    let source = InputSource::of(path);
-    let reader = source.open().map_err(|failure| match path.to_str() {
+    let read = read_document_file(ctx, path, MAX_FILE_BYTES, "check files", "split the file").await;
+    let (bytes, name) = read.map_err(|failure| match path.to_str() {
         // Words of etcdctl.
-        Some(word @ ("perf" | "datascale")) => failure.hint(format!("kvadm has no 'check {word}' yet: use etcdctl")),
+        Some(word @ ("perf" | "datascale")) => failure.hint(format!(
+            "there is no load test 'check {word}': 'kvadm status --latency' measures each member without loading it"
+        )),
         _ => failure,
     })?;
-    let name = source.name();
-    let read = ctx.run_blocking(move || {
-        let mut bytes = Vec::new();
-        reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    let bytes: Result<Vec<u8>, io::Error> = read.await?;
-    let bytes = bytes.map_err(|error| cannot_read(&name, &error))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let most = MAX_FILE_BYTES >> 10;
-        return Err(Failure::usage(format!("{name} is larger than {most} KiB, kvadm's limit for check files"))
-            .hint("split the file"));
-    }
-    CheckFile::parse(&bytes, &name).map_err(|error| bad_file(&error))
-}
-
-fn bad_file(error: &CheckFileError) -> Failure {
-    let failure = Failure::usage(error.to_string());
-    match &error.hint {
-        Some(hint) => failure.hint(hint.clone()),
-        None => failure,
-    }
+    Ok(CheckFile::parse(&bytes, &name)?)
 }
 
 /// A path that a check file names: relative to the folder of the check file.

@@ -1,4 +1,4 @@
-//! Completion candidates from the store and the user's files: keys, lock names, leases, allocator keys and contexts.
+//! Completion candidates from the store and the user's files: keys, lock names, leases, members, allocator keys and contexts.
 //!
 //! The lookup prints nothing, never prompts for a password, and takes at most [`LIMIT`]. A failed lookup returns no
 //! candidates.
@@ -36,6 +36,12 @@ pub enum CandidateKind {
     Contexts,
     /// The allocator's keys.
     Allocated,
+    /// The names of members, and the IDs of those without a name.
+    Members,
+    /// The users of etcd's authentication.
+    Users,
+    /// The roles of etcd's authentication.
+    Roles,
 }
 
 /// A completion request of a shell.
@@ -123,6 +129,12 @@ async fn search(store: &Store, lookup: &Lookup, found: &Found) {
             let ids = leases.iter().map(ToString::to_string).filter(|id| id.as_bytes().starts_with(typed));
             ids.map(String::into_bytes).all(|id| found.push(&id, false));
         }
+        CandidateKind::Members => {
+            let members = store.members().await.map(|list| list.members).unwrap_or_default();
+            let word = |name: String, id: u64| if name.is_empty() { format!("{id:x}") } else { name };
+            let words = members.into_iter().map(|member| word(member.name, member.id).into_bytes());
+            words.filter(|word| word.starts_with(typed)).all(|word| found.push(&word, false));
+        }
         CandidateKind::Keys => level::children(store, typed, &mut |child| found.push(child.name(), escape)).await,
         CandidateKind::Locks => {
             let mut take = |child: Child<'_>| match child.holder() {
@@ -139,6 +151,17 @@ async fn search(store: &Store, lookup: &Lookup, found: &Found) {
                 child.is_leaf() || found.push(&name[below.len()..], escape)
             };
             level::children(store, &[&below[..], typed].concat(), &mut take).await;
+        }
+        CandidateKind::Users | CandidateKind::Roles => {
+            let names = match lookup.wanted {
+                CandidateKind::Users => store.users().await,
+                _ => store.roles().await,
+            };
+            let names = names.unwrap_or_default();
+            names
+                .iter()
+                .filter(|name| name.as_bytes().starts_with(typed))
+                .all(|name| found.push(name.as_bytes(), false));
         }
         CandidateKind::Contexts => {}
     }

@@ -98,6 +98,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         let request = PutRequest {
             key: key.clone(),
             value: Vec::new(),
+            keep_value: false,
+            prev: false,
             conditions,
             only_if_different: false,
             lease: LeaseRequest::None,

@@ -202,7 +202,15 @@ impl<'a> EditSession<'a> {
         let revision = self.base.as_ref().map(|base| base.mod_revision);
         let conditions = Conditions { create: revision.is_none(), revision, ..Conditions::default() };
         let lease = if revision.is_some() { LeaseRequest::Keep } else { LeaseRequest::None };
-        PutRequest { key: self.subject.key.clone(), value, conditions, only_if_different: false, lease }
+        PutRequest {
+            key: self.subject.key.clone(),
+            value,
+            keep_value: false,
+            prev: false,
+            conditions,
+            only_if_different: false,
+            lease,
+        }
     }
 
     /// Shows what another client did to the key.
@@ -320,7 +328,8 @@ impl<'a> EditSession<'a> {
             let (base, dry_run) = (self.base.as_ref(), self.ctx.safety.dry_run);
             let (mod_revision, lease) = (base.map(|base| base.mod_revision), base.and_then(|base| base.lease));
             let key = &self.subject.key;
-            self.ctx.out.one(&PutAnswer { key, mod_revision, lease, ttl: None, written: false, dry_run })?;
+            let answer = PutAnswer { key, mod_revision, lease, ttl: None, written: false, dry_run, prev: None };
+            self.ctx.out.one(&answer)?;
         } else {
             self.ctx.out.note("unchanged; nothing was written");
         }

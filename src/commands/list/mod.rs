@@ -6,6 +6,7 @@ mod filter;
 mod history;
 mod listing;
 mod options;
+mod revisions;
 mod usage;
 
 use crate::commands::lease_cache::LeaseCache;

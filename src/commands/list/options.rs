@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::revisions::RevisionBounds;
 use crate::activity::BranchLevels;
 use crate::args::{parse_limit, parse_revision};
 use crate::commands::clock::AtArgs;
@@ -20,8 +21,8 @@ use crate::kvstore::{KeyRange, Revision};
 /// Memory use does not depend on the number of keys. 'put --from' loads what
 /// 'list -o json' prints.
 ///
-/// --search, --regex and --since-rev read all keys of the range and print those that
-/// match; memory use stays the same.
+/// --search, --regex, --since-rev and the options --min-mod-rev to --max-create-rev
+/// read all keys of the range and print those that match; memory use stays the same.
 ///
 /// --depth, --tree and --du treat keys as paths. A branch is the set of keys that
 /// share a beginning up to a separator. --depth skips most of each subtree, but
@@ -75,6 +76,8 @@ pub struct Args {
     /// error. 'kvadm watch PREFIX --rev N+1' also prints deletions, unless N is compacted.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(0..), help_heading = "Which keys")]
     pub(super) since_rev: Option<Revision>,
+    #[command(flatten)]
+    pub(super) revisions: RevisionBounds,
     /// Print keys without their values
     #[arg(long, help_heading = "What to show")]
     pub(super) keys_only: bool,
@@ -103,7 +106,7 @@ pub struct Args {
     pub(super) with_leases: bool,
     /// With -o json: end with a line that proves that the listing of PREFIX is complete
     #[arg(long, help_heading = "What to show",
-          conflicts_with_all = ["from", "to", "glob", "search", "regex", "since_rev", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
+          conflicts_with_all = ["from", "to", "glob", "search", "regex", "since_rev", "min_mod_rev", "max_mod_rev", "min_create_rev", "max_create_rev", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
     pub(super) trailer: bool,
     /// Show N levels; deeper keys are collapsed into their parent (names only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "As a tree",
@@ -131,7 +134,7 @@ pub struct Args {
     /// Compaction removes superseded revisions. Without --db, kvadm takes a snapshot of one member into a temporary file
     /// ($TMPDIR names its folder), which needs the role root if authentication is on.
     #[arg(long, requires = "du", help_heading = "As a tree",
-          conflicts_with_all = ["glob", "search", "regex", "since_rev", "rev", "at", "serializable", "if_locked"])]
+          conflicts_with_all = ["glob", "search", "regex", "since_rev", "min_mod_rev", "max_mod_rev", "min_create_rev", "max_create_rev", "rev", "at", "serializable", "if_locked"])]
     pub(super) history: bool,
     /// Path separator, one byte
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]

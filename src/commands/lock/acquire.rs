@@ -10,7 +10,8 @@ use crate::commands::lease_scope::exit_of;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Blocker, LeaseKeeper, LeaseLoss, LockGuard, LockHolder, LockMode, LockOwner, QueueEntry, run_on_io_thread,
+    Blocker, LeaseKeeper, LeaseLoss, LockGuard, LockHolder, LockLabel, LockMode, LockOwner, QueueEntry,
+    run_on_io_thread,
 };
 use crate::output::bytes;
 use crate::time::Time;
@@ -36,6 +37,14 @@ pub struct LockRequest {
     pub ttl_seconds: i64,
     /// The owner to name in the lock key.
     pub owner: Option<LockOwner>,
+    /// The proposal of a candidate in an election, which takes the place of the owner.
+    pub proposal: Option<Vec<u8>>,
+}
+
+impl LockRequest {
+    fn label(&self) -> LockLabel<'_> {
+        self.proposal.as_deref().map_or(LockLabel::Owner(self.owner.as_ref()), LockLabel::Proposal)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,8 @@ pub struct AcquiredLock {
     /// The key and its create revision: the fencing token.
     pub guard: LockGuard,
     pub shared: bool,
+    /// The proposal that it is held with.
+    pub proposal: Option<Vec<u8>>,
     pub kept: LeaseKeeper,
 }
 
@@ -69,8 +80,7 @@ impl AcquiredLock {
 pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<AcquiredLock, Failure> {
     let started = Instant::now();
     ctx.signals.hold();
-    let (kept, entry) =
-        ctx.store().contend(&request.name, request.mode, request.owner.as_ref(), request.ttl_seconds).await?;
+    let (kept, entry) = ctx.store().contend(&request.name, request.mode, request.label(), request.ttl_seconds).await?;
     if kept.ttl().as_secs() != request.ttl_seconds.unsigned_abs() {
         ctx.out.detail(&format!(
             "requested a TTL of {} s, etcd granted {} s",
@@ -83,7 +93,13 @@ pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<AcquiredLoc
         Err(error) => Err(error.into()),
     };
     match acquired {
-        Ok(guard) => Ok(AcquiredLock { name: bytes::escape(&request.name), guard, shared: request.mode.shared, kept }),
+        Ok(guard) => Ok(AcquiredLock {
+            name: bytes::escape(&request.name),
+            guard,
+            shared: request.mode.shared,
+            proposal: request.proposal.clone(),
+            kept,
+        }),
         Err(failure) => {
             abandon(ctx, &kept).await;
             Err(failure)

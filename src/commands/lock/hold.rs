@@ -19,6 +19,7 @@ pub async fn until_signal(ctx: &Context, held: AcquiredLock) -> Result<Exit, Fai
         lease: held.kept.id(),
         ttl: held.kept.ttl().as_secs(),
         shared: held.shared,
+        value: held.proposal.as_deref(),
     };
     let printed = ctx.out.one(&answer).and_then(|()| ctx.out.flush());
     let lease_scope = lease_scope(held);

@@ -50,6 +50,7 @@ impl LockListing<'_> {
                 owner: contender.owner.as_ref(),
                 since: contender.owner.as_ref().and_then(|owner| owner.since).map(|since| since.to_string()),
                 shown_owner: contender.owner.as_ref().map(ToString::to_string),
+                proposal: contender.proposal.as_ref(),
             })?;
         }
         Ok(())

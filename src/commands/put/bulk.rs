@@ -105,7 +105,7 @@ impl LoadItem {
     fn write(&self) -> Op {
         let lease =
             if let LeaseTarget::Fresh(lease) = self.lease { LeaseMode::Attach(lease) } else { LeaseMode::Detach };
-        Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false })
+        Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false, ..Write::default() })
     }
 
     fn same(&self) -> Vec<Compare> {

@@ -39,7 +39,8 @@ use crate::output::bytes;
 ///
 /// Exit codes:
 ///   0  written, or unchanged with --if-different
-///   1  --revert-to: the key did not exist at that revision
+///   1  --revert-to: the key did not exist at that revision; --ignore-value: the key
+///      does not exist
 ///   5  a condition failed, or the lock or the lease was lost
 ///   6  --from: some records were loaded before an error
 ///   7  the reply was lost, or the store is full; etcd may have written the key
@@ -51,6 +52,7 @@ use crate::output::bytes;
 Examples:
   kvadm put /app/mode blue --if-value green
   kvadm put /app/mode --revert-to 1234 --if-rev 1300
+  kvadm put /app/session --ignore-value --ttl 30s
   printf secret | kvadm put /app/key - --ttl 30s
   kvadm put /nodes/a up --create --hold -- ./agent
   kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -",
@@ -62,7 +64,7 @@ pub struct Args {
     #[arg(value_name = "KEY", required_unless_present_any = ["from", "command"])]
     key: Option<OsString>,
     /// Value to write; - reads stdin
-    #[arg(value_name = "VALUE", allow_negative_numbers = true, required_unless_present_any = ["file", "from", "command", "revert_to"])]
+    #[arg(value_name = "VALUE", allow_negative_numbers = true, required_unless_present_any = ["file", "from", "command", "revert_to", "ignore_value"])]
     value: Option<OsString>,
     /// Read the value from FILE, byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "value", value_hint = clap::ValueHint::FilePath)]
@@ -72,6 +74,14 @@ pub struct Args {
     /// To attach a lease, use --ttl, --lease or --keep-lease.
     #[arg(long, value_name = "REV", value_parser = parse_revision, conflicts_with_all = ["value", "file", "from"])]
     revert_to: Option<Revision>,
+    /// Keep the key's value; only its lease and revision change
+    ///
+    /// Requires --lease, --ttl or --keep-lease. The value is not sent. If the key does not exist, kvadm exits 1.
+    #[arg(long, conflicts_with_all = ["value", "file", "revert_to", "from", "create", "update", "if_different", "hold"])]
+    ignore_value: bool,
+    /// Print the value that the key had before (read in the same transaction)
+    #[arg(long, conflicts_with_all = ["from", "hold"])]
+    prev: bool,
     /// Load JSON records, one per line, from FILE; - reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "value", "file"], value_hint = clap::ValueHint::FilePath)]
     from: Option<PathBuf>,
@@ -140,20 +150,36 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Checks what clap cannot: a value after `--`, and that something is left to change.
+    fn check_ignore_value(&self, has_value: bool) -> Result<(), Failure> {
+        if has_value {
+            return Err(Failure::usage("--ignore-value and VALUE cannot be combined").hint("omit one of the two"));
+        }
+        if self.lease.is_none() && self.ttl.is_none() && !self.keep_lease {
+            let why =
+                "--ignore-value needs --lease, --ttl or --keep-lease: the value stays, and so the lease must be named";
+            return Err(Failure::usage(why)
+                .hint("try 'kvadm put KEY --ignore-value --keep-lease', which changes only the revision"));
+        }
+        Ok(())
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// A failed condition, a lost lock, an unknown outcome, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = args.if_locked.guard(ctx).await?;
-    let codec = args.proto.codec(ctx)?;
+    let codec = if args.prev { args.proto.decode_output(ctx)? } else { args.proto.codec(ctx)? };
     if let Some(from) = &args.from {
         return load::run(ctx, InputSource::of(from), args.create, guard, codec).await;
     }
     let (key, value) = args.key_and_value()?;
     let key = args.text.key(key, ctx.store().namespace())?;
     let input = match (value, &args.file) {
-        (None, None) if args.revert_to.is_some() => None,
+        (None, None) if args.revert_to.is_some() || args.ignore_value => None,
         (_, Some(file)) => Some(read_all(ctx, InputSource::of(file)).await?),
         (Some(value), None) if value == "-" => Some(read_all(ctx, InputSource::Stdin).await?),
         (Some(value), None) => Some(bytes_of(value)),
@@ -162,7 +188,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 .hint("try 'kvadm put KEY VALUE', 'kvadm put KEY -' for stdin, or 'kvadm put KEY --file FILE'"));
         }
     };
+    if args.ignore_value {
+        args.check_ignore_value(input.is_some())?;
+    }
     let value = match (input, args.revert_to) {
+        (None, None) if args.ignore_value => Vec::new(),
         (Some(_), Some(_)) | (None, None) => {
             return Err(
                 Failure::usage("--revert-to and VALUE cannot be combined").hint("try 'kvadm put KEY --revert-to REV'")
@@ -176,9 +206,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let request = plan::PutRequest {
         key,
         value,
+        keep_value: args.ignore_value,
+        prev: args.prev,
         conditions: Conditions {
             create: args.create,
-            update: args.update,
+            update: args.update || args.ignore_value,
             revision: args.if_rev,
             value: expected.transpose()?,
             other: args.if_exists.as_deref().map(|key| args.text.key(key, ctx.store().namespace())).transpose()?,

@@ -9,6 +9,10 @@ use crate::kvstore::{
 pub struct PutRequest {
     pub key: Vec<u8>,
     pub value: Vec<u8>,
+    /// Keep the present value; `value` is empty, and the conditions demand that the key exists.
+    pub keep_value: bool,
+    /// Whether the previous record is to be shown.
+    pub prev: bool,
     pub conditions: Conditions,
     /// Do not write if the key already has the value (and the lease).
     pub only_if_different: bool,
@@ -27,6 +31,8 @@ pub enum PutOutcome {
     Written {
         /// The lease kept by [`LeaseRequest::Keep`].
         kept: Option<LeaseId>,
+        /// The record that was replaced, if requested.
+        prev: Option<KeyValue>,
     },
     /// The key already had the value (and lease).
     Unchanged(KeyValue),
@@ -58,7 +64,18 @@ impl PutRequest {
         if !self.only_if_different {
             txn.then.clear();
         }
+        if self.prev {
+            txn.then.push(self.read());
+        }
         txn
+    }
+
+    /// Takes the present record from the results of a dry run that reads it.
+    pub fn take_present(&self, succeeded: bool, results: &mut Vec<OpResult>) -> Option<KeyValue> {
+        match results.pop_if(|_| self.prev && succeeded) {
+            Some(OpResult::Get { kvs, .. }) => kvs.into_iter().next(),
+            _ => None,
+        }
     }
 
     pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> PutOutcome {
@@ -71,7 +88,7 @@ impl PutRequest {
         {
             return PutOutcome::Unchanged(unchanged_compares.clone());
         }
-        PutOutcome::Written { kept: kept(&results) }
+        PutOutcome::Written { kept: kept(&results), prev: replaced(results) }
     }
 
     /// Whether the key already is as requested.
@@ -98,7 +115,10 @@ impl PutRequest {
     }
 
     fn write(&self) -> Vec<Op> {
-        let put = |lease| Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false });
+        let put = |lease| {
+            let Self { key, value, keep_value, prev, .. } = self;
+            Op::Put(Write { key: key.clone(), value: value.clone(), keep_value: *keep_value, lease, prev: *prev })
+        };
         match self.lease {
             LeaseRequest::None => vec![put(LeaseMode::Detach)],
             LeaseRequest::Attach(lease) => vec![put(LeaseMode::Attach(lease))],
@@ -123,6 +143,15 @@ fn kept(results: &[OpResult]) -> Option<LeaseId> {
     })
 }
 
+/// The record that the write replaced, if it was requested.
+fn replaced(results: Vec<OpResult>) -> Option<KeyValue> {
+    results.into_iter().find_map(|result| match result {
+        OpResult::Put { prev } => prev,
+        OpResult::Txn { results, .. } => replaced(results),
+        OpResult::Get { .. } | OpResult::Delete { .. } => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +160,8 @@ mod tests {
         PutRequest {
             key: b"k".to_vec(),
             value: b"v".to_vec(),
+            keep_value: false,
+            prev: false,
             conditions: Conditions { update: true, ..Conditions::default() },
             only_if_different: true,
             lease: LeaseRequest::Keep,
@@ -156,6 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn the_replaced_record_is_found_in_every_form_of_the_write() {
+        let old = KeyValue { key: b"k".to_vec(), mod_revision: 4, ..KeyValue::default() };
+        let put = OpResult::Put { prev: Some(old.clone()) };
+        let read = OpResult::Get { kvs: vec![KeyValue::default()], count: 1, more: false };
+        let nested = |results| OpResult::Txn { succeeded: false, results };
+        for results in [vec![put.clone()], vec![put.clone(), read.clone()], vec![nested(vec![nested(vec![put, read])])]]
+        {
+            let PutOutcome::Written { prev, .. } = PutRequest::outcome(true, results) else { panic!("not written") };
+            assert_eq!(prev.as_ref(), Some(&old));
+        }
+        for only_if_different in [false, true] {
+            let request = PutRequest { prev: true, only_if_different, ..request() };
+            let mut then = request.dry_run_txn().then;
+            assert!(matches!(then.pop(), Some(Op::Get { .. })));
+            assert_eq!(then, PutRequest { prev: false, ..request }.dry_run_txn().then);
+        }
+    }
+
+    #[test]
     fn the_value_is_sent_once_if_the_key_exists_for_sure() {
         let size = |conditions| {
             let value = vec![b'v'; 1000];
@@ -176,15 +226,18 @@ mod tests {
         };
         assert_eq!(PutRequest::outcome(true, vec![unchanged_compares]), PutOutcome::Unchanged(kv));
         let other = OpResult::Txn { succeeded: false, results: vec![OpResult::Put { prev: None }] };
-        assert_eq!(PutRequest::outcome(true, vec![other]), PutOutcome::Written { kept: None });
+        assert_eq!(PutRequest::outcome(true, vec![other]), PutOutcome::Written { kept: None, prev: None });
         // --keep-lease nests as well: its compare says whether the key was there, not whether it was written.
         let leased = KeyValue { lease: Some(LeaseId(7)), ..KeyValue::default() };
         let read = OpResult::Get { kvs: vec![leased], count: 1, more: false };
         let kept = OpResult::Txn { succeeded: true, results: vec![OpResult::Put { prev: None }, read] };
-        assert_eq!(PutRequest::outcome(true, vec![kept.clone()]), PutOutcome::Written { kept: Some(LeaseId(7)) });
+        assert_eq!(
+            PutRequest::outcome(true, vec![kept.clone()]),
+            PutOutcome::Written { kept: Some(LeaseId(7)), prev: None }
+        );
         let OpResult::Txn { results, .. } = kept.clone() else { return };
-        assert_eq!(PutRequest::outcome(true, results), PutOutcome::Written { kept: Some(LeaseId(7)) });
+        assert_eq!(PutRequest::outcome(true, results), PutOutcome::Written { kept: Some(LeaseId(7)), prev: None });
         let nested = OpResult::Txn { succeeded: false, results: vec![kept] };
-        assert_eq!(PutRequest::outcome(true, vec![nested]), PutOutcome::Written { kept: Some(LeaseId(7)) });
+        assert_eq!(PutRequest::outcome(true, vec![nested]), PutOutcome::Written { kept: Some(LeaseId(7)), prev: None });
     }
 }

@@ -153,18 +153,26 @@ pub(in crate::commands) fn report(
 ) -> Result<Exit, Failure> {
     let lease = match (&outcome, request.lease) {
         (PutOutcome::Unchanged(now), _) => now.lease,
-        (PutOutcome::Written { kept }, LeaseRequest::Keep) => *kept,
+        (PutOutcome::Written { kept, .. }, LeaseRequest::Keep) => *kept,
         (_, LeaseRequest::Attach(lease)) => Some(lease),
         _ => None,
     };
     let (written, mod_revision) = match &outcome {
         PutOutcome::Written { .. } => (true, revision),
         PutOutcome::Unchanged(now) => (false, now.mod_revision),
-        PutOutcome::Refused(answers) => return Err(condition_failed(request, answers)),
+        PutOutcome::Refused(answers) => return Err(refused(request, answers)),
     };
     let ttl = granted.map(|grant| grant.ttl);
     let mod_revision = Some(mod_revision);
-    let printed = ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false });
+    let prev = match &outcome {
+        PutOutcome::Written { prev, .. } => prev.as_ref(),
+        // The key has the record that it had before.
+        PutOutcome::Unchanged(now) => Some(now),
+        PutOutcome::Refused(_) => None,
+    };
+    let prev = request.prev.then_some(prev);
+    let printed =
+        ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false, prev });
     // The key is written, whatever becomes of the output.
     printed.and_then(|()| ctx.out.flush()).map_err(|error| match written {
         true => {
@@ -174,6 +182,19 @@ pub(in crate::commands) fn report(
         false => Failure::from(error),
     })?;
     Ok(Exit::Done)
+}
+
+/// The failure of a write that was not made. A missing key is no failed condition if the user has set none.
+fn refused(request: &PutRequest, answers: &[OpResult]) -> Failure {
+    let conditions = &request.conditions;
+    let unconditional = conditions.revision.is_none() && conditions.value.is_none() && conditions.other.is_none();
+    let missing = matches!(answers.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty());
+    if request.keep_value && unconditional && missing {
+        let name = bytes::name(&request.key);
+        return Failure::new(Exit::No, format!("key not found: {name}"))
+            .hint("--ignore-value keeps the value of an existing key; to create the key, give a value");
+    }
+    condition_failed(request, answers)
 }
 
 /// The failure of a write whose conditions did not hold; `answers` are the results of the else branch.
@@ -192,7 +213,8 @@ pub(super) fn print_written(
 ) -> Result<(), Failure> {
     let lease = if let LeaseRequest::Attach(lease) = request.lease { Some(lease) } else { None };
     let mod_revision = Some(mod_revision);
-    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written: true, dry_run: false })?;
+    let key = &request.key;
+    ctx.out.one(&PutAnswer { key, mod_revision, lease, ttl, written: true, dry_run: false, prev: None })?;
     Ok(ctx.out.flush()?)
 }
 
@@ -207,10 +229,11 @@ pub(in crate::commands) async fn dry_run(
 ) -> Result<Exit, Failure> {
     let txn: Txn = request.dry_run_txn();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
-    let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
+    let mut result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
+    let present = request.take_present(result.succeeded, &mut result.results);
     let key = bytes::name(&request.key);
     let unchanged = match PutRequest::outcome(result.succeeded, result.results) {
-        PutOutcome::Refused(answers) => return Err(condition_failed(request, &answers)),
+        PutOutcome::Refused(answers) => return Err(refused(request, &answers)),
         PutOutcome::Unchanged(now) => Some(now),
         PutOutcome::Written { .. } => None,
     };
@@ -218,7 +241,7 @@ pub(in crate::commands) async fn dry_run(
         Some(_) => "already has this value and would not be written",
         None => "would be written",
     };
-    if ctx.out.is_data() {
+    if ctx.out.is_data() || request.prev {
         let mod_revision = unchanged.as_ref().map(|now| now.mod_revision);
         let lease = match (&unchanged, request.lease) {
             (Some(now), _) => now.lease,
@@ -226,8 +249,10 @@ pub(in crate::commands) async fn dry_run(
             (None, _) => None,
         };
         let written = unchanged.is_none();
-        ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl: None, written, dry_run: true })?;
-    } else {
+        let prev = request.prev.then_some(present.as_ref());
+        ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl: None, written, dry_run: true, prev })?;
+    }
+    if !ctx.out.is_data() {
         ctx.out.note(&format!("dry run: {key} {outcome}"));
     }
     Ok(Exit::Done)

@@ -65,7 +65,9 @@ fn command(ctx: &Context, advice: &Recommendation) -> Option<String> {
             let [verb, rest @ ..] = words.as_slice() else { return None };
             Some(ctx.command_line_at(endpoints, &[verb]).words(rest.iter().copied()).to_string())
         }
-        NextCommand::Other(line) => Some(line.clone()),
+        NextCommand::OfMember(action, id) => {
+            Some(ctx.command_line(&["member", action]).words([format!("{id:x}")]).to_string())
+        }
     }
 }
 

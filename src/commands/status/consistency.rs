@@ -196,18 +196,17 @@ fn show_copies(ctx: &Context, report: &ConsistencyReport) {
 fn repair(ctx: &Context, report: &ConsistencyReport, wrong: &MemberHash, agrees: &MemberHash) {
     let (from, to) = (&agrees.endpoint, &wrong.endpoint);
     if wrong.id.is_some() && wrong.id == report.leader {
-        ctx.out.warn(&format!(
-            "{to} is the leader: move the leader to another member before you remove it (etcdctl move-leader)"
-        ));
+        ctx.out.warn(&format!("{to} is the leader: 'kvadm member remove' moves leadership to another member first"));
     }
     let save = ctx.command_line_at(from, &["snapshot", "save"]).words(["majority.db"]);
     ctx.out.note(&format!("first save a snapshot of {from}, which agrees with the majority: {save}"));
     let keep = ctx.command_line_at(to, &["snapshot", "save"]).words(["deviating.db"]);
     ctx.out.note(&format!("keep the deviating data, too: {keep}"));
     let id = wrong.id.map_or_else(|| "ID".to_owned(), |id| format!("{id:x}"));
+    let remove = ctx.command_line_at(from, &["member", "remove"]).words([id]);
     ctx.out.note(&format!(
         "if the majority is right, remove the member, and add it again with an empty data directory: \
-         etcdctl --endpoints {from} member remove {id}"
+         {remove}"
     ));
 }
 

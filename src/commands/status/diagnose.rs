@@ -17,6 +17,10 @@ struct StepFinding {
     exit: Exit,
 }
 
+/// Probes each endpoint, and prints what was found.
+///
+/// # Errors
+/// No endpoint works, a signal, or the output cannot be written.
 pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let store = ctx.store();
     let endpoints = &store.options().endpoints;

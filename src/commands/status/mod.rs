@@ -2,7 +2,7 @@
 
 mod advice;
 mod consistency;
-mod diagnose;
+pub(in crate::commands) mod diagnose;
 mod forecast;
 mod latency;
 mod probes;

@@ -1,7 +1,10 @@
-//! `kvadm txn`: run a transaction from a file.
+//! `kvadm txn`: run a transaction from a file, or from the lines that etcdctl takes.
 
 mod check;
+mod dialogue;
+mod interactive;
 mod parse;
+mod words;
 
 use std::path::PathBuf;
 
@@ -14,16 +17,28 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, KeySelector, Op, Retry, Txn};
 use crate::output::TxnAnswer;
 
-/// Run a transaction from a YAML or JSON file: conditions, then one of two branches
+/// Run a transaction from a file or from etcdctl's dialogue: conditions and two branches
 ///
-/// kvadm checks the file against etcd's limits before it sends the transaction. The
-/// output names the branch that ran and the result of each operation. If the lock
-/// of --if-locked is lost, neither branch runs. If the reply is lost, kvadm does
-/// not send the transaction again.
+/// With --interactive, kvadm reads the transaction from standard input in the syntax
+/// of 'etcdctl txn -i': conditions, requests if they hold, requests if they do not.
+/// A blank line ends each section; input that ends before is refused. Prompts appear
+/// on a terminal only, and a wrong line can be typed again there.
+///
+///   mod("KEY") > "0"             create, version, value or lease; =, !=, < or >
+///   put KEY "VALUE"              --lease ID, --ignore-value, --ignore-lease, --prev-kv
+///   get KEY [END]                --prefix, --from-key, --rev N, --limit N, --keys-only
+///   del KEY [END]                --prefix, --from-key, --prev-kv
+///
+/// Quoted text has the escapes of Go, such as \n, \" and \xff.
+///
+/// kvadm checks the transaction against etcd's limits before it is sent. The output
+/// names the branch that ran and the result of each operation. If the lock of
+/// --if-locked is lost, neither branch runs. If the reply is lost, kvadm does not
+/// send the transaction again.
 ///
 /// Exit codes:
 ///   0  the conditions held: 'then' ran
-///   2  the file is not a valid transaction, or writes a key twice; nothing was sent
+///   2  the input is not a valid transaction, or writes a key twice; nothing was sent
 ///   4  the transaction exceeds etcd's limits
 ///   5  a condition failed: 'else' ran (or the lock was lost: nothing ran)
 ///   7  the reply was lost; etcd may have applied the transaction
@@ -34,6 +49,7 @@ use crate::output::TxnAnswer;
 Examples:
   kvadm txn swap.yaml
   kvadm txn swap.yaml --dry-run
+  printf 'mod(\"/a\") = \"0\"\\n\\nput /a 1\\n\\n\\n' | kvadm txn -i
   echo '{\"then\": [{\"get\": {\"prefix\": \"/app/\"}}]}' | kvadm txn - -o json
 
 Example file:
@@ -41,7 +57,7 @@ Example file:
     - {key: /app/mode, value: blue}      # value, version, create, mod or lease; op: =, !=, < or >
     - {prefix: /app/jobs/, op: <, mod: 120}
   then:
-    - put: {key: /app/mode, value: green}      # lease: ID, keep_lease: true, prev: true
+    - put: {key: /app/mode, value: green}      # lease: ID; keep_lease, keep_value, prev: true
     - delete: {prefix: /app/old/}              # key, prefix, or from and to; prev: true; all: true
   else:
     - get: {key: /app/mode}                    # rev, keys_only, count, limit
@@ -51,8 +67,11 @@ Example file:
 )]
 pub struct Args {
     /// Transaction file, YAML or JSON; - reads stdin
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    file: PathBuf,
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_unless_present = "interactive")]
+    file: Option<PathBuf>,
+    /// Read the transaction from stdin in the syntax of 'etcdctl txn -i'
+    #[arg(long, short, conflicts_with = "file")]
+    interactive: bool,
     #[command(flatten)]
     proto: ProtoArgs,
     #[command(flatten)]
@@ -66,14 +85,18 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = args.if_locked.guard(ctx).await?;
     let codec = args.proto.decode_output(ctx)?;
-    let source = InputSource::of(&args.file);
-    let text = read_all(ctx, source).await?;
-    let mut txn = parse::parse(&text, &codec).map_err(|why| {
-        Failure::usage(format!("{}: {why}", source.name())).hint("'kvadm txn --help' shows an example of the file")
-    })?;
+    let source = args.file.as_deref().filter(|_| !args.interactive).map_or(InputSource::Stdin, InputSource::of);
+    let invalid = |why: String| {
+        let kind = if args.interactive { "input" } else { "file" };
+        Failure::usage(format!("{}: {why}", source.name()))
+            .hint(format!("'kvadm txn --help' shows an example of the {kind}"))
+    };
+    let mut txn = match args.interactive {
+        true => interactive::read(ctx).await?.map_err(invalid)?,
+        false => parse::parse(&read_all(ctx, source).await?, &codec).map_err(invalid)?,
+    };
     if let (Some(place), true) = (check::empty_key(&txn), ctx.store().namespace().is_empty()) {
-        return Err(Failure::usage(format!("{}: {place}: the key must not be empty", source.name()))
-            .hint("'kvadm txn --help' shows an example of the file"));
+        return Err(invalid(format!("{place}: the key must not be empty")));
     }
     check::check_writes(&txn)
         .map_err(|why| Failure::usage(format!("{}: {why}", source.name())).hint("nothing was sent"))?;

@@ -75,16 +75,22 @@ fn operation(value: &Value, path: &str, codec: &Codec) -> Result<Op, String> {
 }
 
 fn put(fields: &TxnFields<'_>, codec: &Codec) -> Result<Op, String> {
-    fields.reject_unknown(&["key", "key_base64", "value", "value_base64", "lease", "keep_lease", "prev"])?;
+    let known = ["key", "key_base64", "value", "value_base64", "keep_value", "lease", "keep_lease", "prev"];
+    fields.reject_unknown(&known)?;
     let key = fields.key()?.ok_or_else(|| format!("{}: the key is missing", fields.path))?;
-    let value = fields.value(Some(&key), codec)?.ok_or_else(|| format!("{}: the value is missing", fields.path))?;
+    let (value, keep_value) = match (fields.value(Some(&key), codec)?, fields.flag("keep_value")?) {
+        (Some(_), true) => return Err(format!("{}: value and keep_value cannot be combined", fields.path)),
+        (Some(value), false) => (value, false),
+        (None, true) => (Vec::new(), true),
+        (None, false) => return Err(format!("{}: the value is missing", fields.path)),
+    };
     let lease = match (fields.lease("lease")?, fields.flag("keep_lease")?) {
         (Some(_), true) => return Err(format!("{}: lease and keep_lease cannot be combined", fields.path)),
         (Some(lease), false) => LeaseMode::Attach(lease),
         (None, true) => LeaseMode::Keep,
         (None, false) => LeaseMode::Detach,
     };
-    Ok(Op::Put(Write { key, value, lease, prev: fields.flag("prev")? }))
+    Ok(Op::Put(Write { key, value, keep_value, lease, prev: fields.flag("prev")? }))
 }
 
 fn get(fields: &TxnFields<'_>) -> Result<Op, String> {
@@ -261,7 +267,7 @@ mod tests {
                 key: b"/a".to_vec(),
                 value: b"y".to_vec(),
                 lease: LeaseMode::Attach(LeaseId(0x1f)),
-                prev: false
+                ..Write::default()
             })
         );
     }
@@ -276,6 +282,10 @@ mod tests {
             "then[0].put.value: must be a string; put it in quotes"
         );
         assert_eq!(error_of("then: [{put: {key: a}}]"), "then[0].put: the value is missing");
+        assert_eq!(
+            error_of("then: [{put: {key: a, value: b, keep_value: true}}]"),
+            "then[0].put: value and keep_value cannot be combined"
+        );
         assert_eq!(error_of("then: [{put: {value: a}}]"), "then[0].put: the key is missing");
         assert_eq!(error_of("if: [{key: a}]"), "if[0]: nothing to compare: add value, version, create, mod or lease");
         assert_eq!(error_of("if: [{key: a, mod: 1, version: 1}]"), "if[0]: version and mod cannot be combined");

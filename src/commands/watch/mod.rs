@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::args::{KeyText, parse_duration, parse_revision};
 use crate::commands::proto::ProtoArgs;
-use crate::commands::select::{KeyFilter, prefix_range};
+use crate::commands::select::{KeyFilter, prefix_range, range_between};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, Revision};
@@ -61,11 +61,17 @@ Examples:
 )]
 pub struct Args {
     /// Watch keys that begin with this; '' for all keys
-    #[arg(value_name = "PREFIX", required_unless_present = "exact")]
+    #[arg(value_name = "PREFIX", required_unless_present_any = ["exact", "from", "to"])]
     prefix: Vec<OsString>,
     /// Watch this key only
     #[arg(long, value_name = "KEY", help_heading = "Which keys")]
     exact: Vec<OsString>,
+    /// Watch the keys from this one on
+    #[arg(long, value_name = "KEY", help_heading = "Which keys")]
+    from: Option<OsString>,
+    /// Watch the keys before this one [default: all keys from --from on]
+    #[arg(long, value_name = "KEY", help_heading = "Which keys")]
+    to: Option<OsString>,
     /// Append a missing / to each prefix: /a becomes /a/ and does not match /ab
     #[arg(long, help_heading = "Which keys")]
     dir: bool,
@@ -226,7 +232,15 @@ impl Args {
     fn ranges(&self, namespace: &[u8]) -> Result<Vec<KeyRange>, Failure> {
         let prefixes = self.prefix.iter().map(|prefix| prefix_range(self.text, prefix, self.dir));
         let keys = self.exact.iter().map(|key| Ok(KeyRange::key(&self.text.key(key, namespace)?)));
-        prefixes.chain(keys).collect()
+        prefixes.chain(keys).chain(self.between()).collect()
+    }
+
+    /// The range of `--from` and `--to`, if one of them is given.
+    fn between(&self) -> Option<Result<KeyRange, Failure>> {
+        if self.from.is_none() && self.to.is_none() {
+            return None;
+        }
+        Some(range_between(self.text, self.from.as_deref(), self.to.as_deref()))
     }
 
     fn start(&self, sync_by_default: bool) -> Result<WatchStart, Failure> {

@@ -31,6 +31,13 @@ fn time(text: &str) -> Option<Duration> {
 const LADDERS: &[Ladder] = &[
     Ladder { value: |n| format!("h{n}:1"), fallback: &["ETCD_ENDPOINTS", "ETCDV3_ENDPOINTS", "ETCDCTL_ENDPOINTS"],
         ..ladder("endpoints", Some(|o, v| o.endpoints = Some(vec![v.into()])), "KVADM_ENDPOINTS") },
+    Ladder { value: |n| format!("d{n}.test"), fallback: &["ETCDCTL_DISCOVERY_SRV"],
+        ..ladder("discovery-srv", Some(|o, v| o.discovery_srv = Some(v.into())), "KVADM_DISCOVERY_SRV") },
+    Ladder { value: |n| format!("s{n}"), fallback: &["ETCDCTL_DISCOVERY_SRV_NAME"],
+        ..ladder("discovery-srv-name", Some(|o, v| o.discovery_srv_name = Some(v.into())), "KVADM_DISCOVERY_SRV_NAME") },
+    Ladder { value: |n| (n % 2 == 0).to_string(), fallback: &["ETCDCTL_INSECURE_DISCOVERY"],
+        ..ladder("insecure-discovery", Some(|o, v| o.insecure_discovery = v.parse().ok()), "KVADM_INSECURE_DISCOVERY") },
+    Ladder { value: path, ..ladder("resolv-conf", None, "KVADM_RESOLV_CONF") },
     Ladder { value: path, fallback: &["ETCDCTL_CACERT"], ..ladder("ca-file", Some(|o, v| o.ca_file = Some(v.into())), "KVADM_CA_FILE") },
     Ladder { value: path, fallback: &["ETCDCTL_CERT"], ..ladder("cert-file", Some(|o, v| o.cert_file = Some(v.into())), "KVADM_CERT_FILE") },
     Ladder { value: path, fallback: &["ETCDCTL_KEY"], ..ladder("key-file", Some(|o, v| o.key_file = Some(v.into())), "KVADM_KEY_FILE") },
@@ -170,8 +177,11 @@ fn every_rung_of_every_key_wins_when_it_is_the_highest() {
 
 #[test]
 fn every_setting_has_its_ladder() {
-    let listed: Vec<&str> =
-        LADDERS.iter().map(|ladder| ladder.key).chain(["password", "password-file", "proto"]).collect();
+    let listed: Vec<&str> = LADDERS
+        .iter()
+        .map(|ladder| ladder.key)
+        .chain(["password", "password-file", "token", "token-file", "proto"])
+        .collect();
     for setting in Setup::new().ok().settings {
         assert!(listed.contains(&setting.key), "{}", setting.key);
     }

@@ -32,6 +32,7 @@ fn files_are_found_beside_the_configuration() {
         skip_verify: true,
         // Nothing is in the folder, so that the working directory was looked at as well.
         elsewhere: vec![(setup.path("ca.pem"), std::path::absolute("ca.pem").unwrap())],
+        discovered: None,
     };
     assert_eq!(setup.ok().connect.tls, expected);
     let setup = Setup::new().env("KVADM_CA_FILE", "env/ca.pem").set(|o| {
@@ -156,14 +157,13 @@ fn every_variable_of_etcdctl_is_read_or_warned_of() {
         ("ETCDCTL_KEEPALIVE_TIME", "7s", "dial-keep-alive-time"),
         ("ETCDCTL_KEEPALIVE_TIMEOUT", "7s", "dial-keep-alive-timeout"),
         ("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "true", "insecure-skip-tls-verify"),
+        ("ETCDCTL_DISCOVERY_SRV", "example.org", "discovery-srv"),
+        ("ETCDCTL_DISCOVERY_SRV_NAME", "x", "discovery-srv-name"),
+        ("ETCDCTL_INSECURE_DISCOVERY", "true", "insecure-discovery"),
     ] {
         assert_eq!(named(name, value).setting(key), format!("{value} (env {name})"));
     }
     for (name, value) in [
-        ("ETCDCTL_DISCOVERY_SRV", "example.org"),
-        ("ETCDCTL_DISCOVERY_SRV_NAME", "x"),
-        ("ETCDCTL_INSECURE_DISCOVERY", "true"),
-        ("ETCDCTL_AUTH_JWT_TOKEN", "secret-token"),
         ("ETCDCTL_MAX_REQUEST_BYTES", "1"),
         ("ETCDCTL_MAX_RECV_BYTES", "1"),
         ("ETCDCTL_WRITE_OUT", "table"),

@@ -39,7 +39,7 @@ fn alarms(member: &MemberFacts, found: &mut Vec<Recommendation>) {
             _ => advice(Urgency::Warning)
                 .why("the member reports a problem that kvadm does not know")
                 .remedy("see etcd's documentation of this alarm")
-                .other("etcdctl alarm list"),
+                .kvadm(["status"]),
         });
     }
 }

@@ -122,6 +122,6 @@ fn access(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
             .finding("requests without a login and without a client certificate are served")
             .why("everybody who reaches these addresses can read and change everything; a firewall may be all that protects them")
             .remedy("require client certificates (--client-cert-auth), or enable authentication")
-            .other("etcdctl auth enable"),
+            .kvadm(["auth", "enable"]),
     );
 }

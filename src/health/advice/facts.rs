@@ -58,8 +58,8 @@ pub enum NextCommand {
     Kvadm(Vec<&'static str>),
     /// The same, asked of these endpoints.
     KvadmAt(String, Vec<&'static str>),
-    /// Another program's command line. It is built from fixed words and IDs only.
-    Other(String),
+    /// `kvadm member` with this word, for the member with this ID.
+    OfMember(&'static str, u64),
 }
 
 /// One piece of advice.
@@ -122,8 +122,8 @@ impl Recommendation {
         Self { command: Some(NextCommand::KvadmAt(endpoints.into(), words.to_vec())), ..self }
     }
 
-    pub(super) fn other(self, line: impl Into<String>) -> Self {
-        Self { command: Some(NextCommand::Other(line.into())), ..self }
+    pub(super) fn member(self, action: &'static str, id: u64) -> Self {
+        Self { command: Some(NextCommand::OfMember(action, id)), ..self }
     }
 }
 

@@ -54,7 +54,13 @@ fn member(id: u64) -> MemberFacts {
 }
 
 fn listed(id: u64) -> Member {
-    Member { id, name: format!("m{id}"), client_urls: vec![format!("https://m{id}:2379")], learner: false }
+    Member {
+        id,
+        name: format!("m{id}"),
+        peer_urls: Vec::new(),
+        client_urls: vec![format!("https://m{id}:2379")],
+        learner: false,
+    }
 }
 
 fn certificate(days: i64) -> CertificateFact {
@@ -91,7 +97,13 @@ fn every_piece_of_advice_is_complete() {
     facts.members[2].status.raft_applied = 1;
     facts.members[2].status.db_size = 2 * GIB;
     facts.members[2].status.leader = 0;
-    facts.listed.push(Member { id: 77, name: String::new(), client_urls: Vec::new(), learner: true });
+    facts.listed.push(Member {
+        id: 77,
+        name: String::new(),
+        peer_urls: Vec::new(),
+        client_urls: Vec::new(),
+        learner: true,
+    });
     facts.silent = vec![("https://m4:2379".to_owned(), "connection refused".to_owned())];
     facts.certificates = vec![Ok(certificate(-1))];
     facts.login = LoginNeed::None;
@@ -232,7 +244,13 @@ fn learners_and_members_that_never_started() {
     assert_eq!(learner(Some(1)), [("learner", Suggestion, Possible)]);
     assert_eq!(learner(None), [("learner", Suggestion, Likely)]);
     let never = after(|facts| {
-        facts.listed.push(Member { id: 4, name: String::new(), client_urls: Vec::new(), learner: true });
+        facts.listed.push(Member {
+            id: 4,
+            name: String::new(),
+            peer_urls: Vec::new(),
+            client_urls: Vec::new(),
+            learner: true,
+        });
     });
     assert_eq!(never, [("not-started", Warning, Certain), ("learner", Suggestion, Likely)]);
 }

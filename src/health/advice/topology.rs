@@ -119,14 +119,14 @@ fn voters(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
                         if even == 2 { "; the loss of either one stops the cluster" } else { "" }
                     ))
                     .remedy(format!("add a member or remove one: {} or {}", even + 1, even - 1))
-                    .other("etcdctl member list"),
+                    .kvadm(["member", "list"]),
             );
         }
         many if many > 7 => found.push(
             advice(Urgency::Suggestion)
                 .why("each write waits for a majority; etcd recommends at most seven members")
                 .remedy("remove members")
-                .other("etcdctl member list"),
+                .kvadm(["member", "list"]),
         ),
         _ => {}
     }
@@ -145,14 +145,14 @@ fn learners(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
             Some(lag) if lag <= NOTABLE_RAFT_LAG => advice(Certainty::Possible)
                 .finding("the learner has caught up")
                 .remedy("promote the learner, unless it was added a moment ago or is meant to stay one")
-                .other(format!("etcdctl member promote {:x}", member.id)),
+                .member("promote", member.id),
             Some(lag) => advice(Certainty::Possible)
                 .finding(format!("the learner is {lag} raft entries behind"))
                 .remedy("wait until it has caught up, then promote it"),
             None => advice(Certainty::Likely)
                 .finding("the learner does not answer")
                 .remedy("start the learner, or remove it")
-                .other(format!("etcdctl member remove {:x}", member.id)),
+                .member("remove", member.id),
         });
     }
 }
@@ -165,7 +165,7 @@ fn not_started(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
                 .finding("the member was added, but has never started")
                 .why("a voting member counts for the majority whether it runs or not")
                 .remedy("start it with --initial-cluster-state=existing, or remove it")
-                .other(format!("etcdctl member remove {:x}", member.id)),
+                .member("remove", member.id),
         );
     }
 }

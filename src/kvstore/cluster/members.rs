@@ -31,6 +31,8 @@ pub struct Member {
     pub id: u64,
     /// The member's name; empty until it has started.
     pub name: String,
+    /// The URLs at which the other members reach it.
+    pub peer_urls: Vec<String>,
     /// The URLs it advertises to clients.
     pub client_urls: Vec<String>,
     /// Whether the member is a learner, which has no vote.
@@ -105,6 +107,7 @@ impl Store {
         let member = |member: &etcd_client::Member| Member {
             id: member.id(),
             name: member.name().to_owned(),
+            peer_urls: member.peer_urls().to_vec(),
             client_urls: member.client_urls().to_vec(),
             learner: member.is_learner(),
         };

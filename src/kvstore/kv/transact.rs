@@ -113,7 +113,7 @@ impl Store {
     fn unchecked_writes(&self, txn: &Txn, is_nested: bool) -> Vec<KeySelector> {
         let options = self.options();
         let mut writes = Vec::new();
-        if options.credentials.is_some() || options.tls.cert.is_some() {
+        if options.credentials.is_some() || options.token.is_some() || options.tls.cert.is_some() {
             collect_writes(txn, is_nested, &mut writes);
         }
         writes

@@ -173,6 +173,8 @@ pub struct Write {
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
+    /// Whether the key keeps its present value; `value` is then empty. etcd refuses this for a key that does not exist.
+    pub keep_value: bool,
     /// The lease.
     pub lease: LeaseMode,
     /// Whether to return the previous record.
@@ -231,6 +233,7 @@ impl Op {
                     LeaseMode::Keep => PutOptions::new().with_ignore_lease(),
                 };
                 let options = if write.prev { options.with_prev_key() } else { options };
+                let options = if write.keep_value { options.with_ignore_value() } else { options };
                 TxnOp::put([namespace, &write.key].concat(), write.value.clone(), Some(options))
             }
             Self::Get { over, revision, keys_only, count_only, limit } => {

@@ -147,8 +147,13 @@ impl Store {
 
     /// Creates a key attached to the lease. Returns its create revision, and whether this call created it.
     async fn recreate_key(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
-        let write =
-            Write { key: held.key.clone(), value: held.value.clone(), lease: LeaseMode::Attach(lease), prev: false };
+        let write = Write {
+            key: held.key.clone(),
+            value: held.value.clone(),
+            lease: LeaseMode::Attach(lease),
+            prev: false,
+            ..Write::default()
+        };
         let txn = Txn {
             compares: vec![Compare::missing(&held.key)],
             then: vec![Op::Put(write)],

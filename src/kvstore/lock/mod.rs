@@ -11,6 +11,7 @@
 //! contender in this layout ([`LockMode::rw`]) has `<its lease's ID>` instead of the nanoseconds.
 
 pub(crate) mod deletion;
+pub(crate) mod leader;
 pub(crate) mod lock_key;
 pub(crate) mod owner;
 pub(crate) mod queue;
@@ -30,7 +31,7 @@ use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::GrantAttempts;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
 use crate::kvstore::lock::lock_key::{rw_mutex_key_of, shares};
-use crate::kvstore::lock::owner::{LockMode, LockOwner, format_value, parse_owner};
+use crate::kvstore::lock::owner::{LockLabel, LockMode, LockOwner, parse_owner};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
@@ -99,12 +100,12 @@ impl Store {
         &self,
         name: &[u8],
         mode: LockMode,
-        owner: Option<&LockOwner>,
+        label: LockLabel<'_>,
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let mut attempts = GrantAttempts::new(self);
         loop {
-            match self.contend_as(LeaseId::random(), name, mode, owner, ttl).await {
+            match self.contend_as(LeaseId::random(), name, mode, label, ttl).await {
                 Err(error) => attempts.pause_after(error).await?,
                 contending => return contending,
             }
@@ -116,21 +117,21 @@ impl Store {
         id: LeaseId,
         name: &[u8],
         mode: LockMode,
-        owner: Option<&LockOwner>,
+        label: LockLabel<'_>,
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let queued = async {
             // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
             self.ensure_ready("lock").await.ok()?;
             spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
-            Some(self.enqueue(name, id, mode, owner).await)
+            Some(self.enqueue(name, id, mode, label).await)
         };
         let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), queued);
         let kept = kept?;
         let entry = match entry {
-            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, mode, owner).await,
+            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, mode, label).await,
             Some(entry) => entry,
-            None => self.enqueue(name, id, mode, owner).await,
+            None => self.enqueue(name, id, mode, label).await,
         };
         Ok((kept, entry))
     }
@@ -144,7 +145,7 @@ impl Store {
         name: &[u8],
         lease: LeaseId,
         mode: LockMode,
-        owner: Option<&LockOwner>,
+        label: LockLabel<'_>,
     ) -> Result<QueueEntry, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let directory: &[u8] = match mode {
@@ -153,7 +154,7 @@ impl Store {
             LockMode { .. } => b"write/",
         };
         let key = [prefix.as_slice(), directory, lease.to_string().as_bytes()].concat();
-        let value = format_value(mode, owner);
+        let value = label.value(mode);
         let oldest = GetOptions::new()
             .with_range(range_end(&prefix))
             .with_sort(SortTarget::Create, SortOrder::Ascend)
@@ -380,7 +381,7 @@ pub(super) fn created(kv: &PbKeyValue) -> Revision {
 }
 
 /// The end of the prefix's range, which exists because the prefix ends in a slash.
-fn range_end(prefix: &[u8]) -> Vec<u8> {
+pub(super) fn range_end(prefix: &[u8]) -> Vec<u8> {
     prefix_end(prefix).unwrap_or_else(|| vec![0])
 }
 

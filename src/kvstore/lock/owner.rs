@@ -3,8 +3,8 @@
 //! Format: an exclusive contender has an empty value or `kvadm/1 FIELDS`, a shared one `shared` or `kvadm/1 shared FIELDS`.
 //! Fields are `NAME=VALUE`, percent-escaped and separated by spaces: `host`, `pid`, `user`, `since` (RFC 3339, when the
 //! owner joined the queue, by its own clock), `cmd`, and `layout=rw` in the layout of Go's `recipes.RWMutex`. Any other
-//! value is an exclusive contender of another program:
-//! `etcdctl lock`, Go's Mutex and Cilium ignore the value.
+//! value is an exclusive contender of another program, or the proposal of a candidate: `etcdctl lock`, Go's Mutex and Cilium
+//! ignore the value; `etcdctl elect` and Go's Election (`client/v3/concurrency/election.go`) use it for their proposals.
 
 use std::fmt;
 
@@ -54,6 +54,25 @@ impl LockOwner {
     }
 }
 
+/// What a contender writes into its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockLabel<'a> {
+    /// Its owner, if it names one, and the mode of the lock.
+    Owner(Option<&'a LockOwner>),
+    /// The proposal of a candidate in an election. Only for exclusive contenders.
+    Proposal(&'a [u8]),
+}
+
+impl LockLabel<'_> {
+    /// The value of the contender's key.
+    pub(crate) fn value(self, mode: LockMode) -> Vec<u8> {
+        match self {
+            Self::Owner(owner) => format_value(mode, owner),
+            Self::Proposal(value) => value.to_vec(),
+        }
+    }
+}
+
 /// How a contender takes a lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LockMode {
@@ -98,6 +117,11 @@ pub(crate) fn is_rw(value: &[u8]) -> bool {
 /// Whether the value is a shared contender's.
 pub(crate) fn is_shared(value: &[u8]) -> bool {
     value == SHARED || value.strip_prefix(OWNED).is_some_and(|fields| strip_shared(fields).is_some())
+}
+
+/// Whether kvadm would read a proposal with this value as the mode or the owner of a lock.
+pub fn is_reserved_proposal(value: &[u8]) -> bool {
+    value == SHARED || value.starts_with(OWNED)
 }
 
 /// Whether kvadm or a client that writes no value may have written this value.
@@ -225,6 +249,19 @@ mod tests {
         assert_eq!(parse_owner(b"leader-1"), None);
         let values = (format_value(LockMode::default(), None), format_value(SHARED_MODE, None));
         assert_eq!(values, (Vec::new(), SHARED.to_vec()));
+    }
+
+    #[test]
+    fn a_proposal_is_written_as_it_is_and_never_taken_for_a_mode_or_an_owner() {
+        let written = |value: &[u8]| LockLabel::Proposal(value).value(LockMode::default());
+        for value in [b"".as_slice(), b"node-1:8080", b"sharedness", b"kvadm/1", b"kvadm/2 x", b"\xff\x00"] {
+            assert_eq!((written(value).as_slice(), is_reserved_proposal(value)), (value, false));
+            assert!(!is_shared(value) && parse_owner(value).is_none());
+        }
+        for value in [b"shared".as_slice(), b"kvadm/1 shared", b"kvadm/1 host=a", b"kvadm/1 "] {
+            assert!(is_reserved_proposal(value), "{}", value.escape_ascii());
+        }
+        assert_eq!(LockLabel::Owner(None).value(SHARED_MODE), SHARED);
     }
 
     #[test]

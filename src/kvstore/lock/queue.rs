@@ -12,6 +12,25 @@ use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 /// ordinary data.
 const DIGITS: std::ops::RangeInclusive<usize> = 12..=16;
 
+/// How much of a proposal a listing keeps. A queue is held in memory, and a value may have more than a mebibyte.
+const MAX_PROPOSAL_BYTES: usize = 1024;
+
+/// The value of a contender's key that names neither a mode nor an owner: the proposal of a candidate in an election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The value, or its beginning.
+    pub value: Vec<u8>,
+    /// Whether `value` is only the beginning.
+    pub cut: bool,
+}
+
+impl Proposal {
+    fn of(value: &[u8]) -> Option<Self> {
+        let kept = value.get(..MAX_PROPOSAL_BYTES).unwrap_or(value);
+        (!is_contender_value(value)).then(|| Self { value: kept.to_vec(), cut: kept.len() < value.len() })
+    }
+}
+
 /// A contender for a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contender {
@@ -31,6 +50,8 @@ pub struct Contender {
     pub go_reader: bool,
     /// The owner that the key names.
     pub owner: Option<LockOwner>,
+    /// The proposal of a candidate.
+    pub proposal: Option<Proposal>,
 }
 
 /// A lock and its queue.
@@ -126,9 +147,20 @@ impl LockTree {
         let lock = self.open.iter_mut().rev().nth(usize::from(rw));
         if let (Some(named), Some(lock)) = (named, lock) {
             let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
-            let owner = parse_owner(&kv.value);
+            let (owner, proposal) = (parse_owner(&kv.value), Proposal::of(&kv.value));
             let go_reader = rw && shared && kv.value.is_empty();
-            lock.contenders.push(Contender { key: kv.key, lease, named, created, modified, shared, go_reader, owner });
+            let key = kv.key;
+            lock.contenders.push(Contender {
+                key,
+                lease,
+                named,
+                created,
+                modified,
+                shared,
+                go_reader,
+                owner,
+                proposal,
+            });
         }
         complete
     }
@@ -216,6 +248,18 @@ mod tests {
             assert_eq!(rw_mutex_key_of(key.as_bytes(), b""), None, "{key}");
         }
         assert_eq!(rw_mutex_key_of(b"a/read/1764400000000000001", b"data"), None);
+    }
+
+    #[test]
+    fn a_proposal_is_the_value_of_an_exclusive_contender() {
+        let mut tree = LockTree::default();
+        tree.push(kv("a/1f", 5, b"node-1"));
+        tree.push(kv("a/2c", 6, &[b'x'; MAX_PROPOSAL_BYTES + 1]));
+        tree.push(kv("a/3d", 7, b"kvadm/1 host=h"));
+        let contenders = tree.rest().remove(0).contenders;
+        let sizes = contenders.iter().map(|one| one.proposal.as_ref().map(|it| (it.value.len(), it.cut)));
+        assert_eq!(sizes.collect::<Vec<_>>(), [Some((6, false)), Some((MAX_PROPOSAL_BYTES, true)), None]);
+        assert!(contenders[0].owner.is_none() && !contenders[0].shared && contenders[2].owner.is_some());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
 use crate::kvstore::identity::StoreMismatch;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::login::of_given_token;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
@@ -350,6 +351,10 @@ impl Watcher {
             return Err(error);
         }
         // Old servers answer "permission denied" to an expired token, so both errors are retried with a new token.
+        if self.store.options().token.is_some() && stream::is_auth_error(&error) {
+            let is_about_token = error.is_refusal(Refusal::BadToken) || error.is_refusal(Refusal::StaleAuth);
+            return Err(if is_about_token { of_given_token(&error) } else { error });
+        }
         if stream::is_auth_error(&error) {
             let without_user = error.is_refusal(Refusal::NoUser) && self.store.options().credentials.is_none();
             if without_user || self.logins >= MAX_LOGINS && !error.is_refusal(Refusal::StaleAuth) {

@@ -96,7 +96,7 @@ pub struct StepRow<'a> {
 
 /// The diagnosis of one endpoint.
 pub struct Diagnosis<'a> {
-    /// The endpoint.
+    /// The endpoint, or `configuration` for the checks of files.
     pub endpoint: &'a str,
     /// Whether every step succeeded.
     pub ok: bool,
@@ -190,6 +190,7 @@ impl Out {
     fn heading(&self, report: &mut String, found: &Diagnosis<'_>) {
         let state = match found {
             Diagnosis { ok: true, .. } => "ok",
+            Diagnosis { endpoint: "configuration", .. } => "there are problems",
             Diagnosis { serves: true, .. } => "serves requests, but there are problems",
             _ => "does not serve requests",
         };

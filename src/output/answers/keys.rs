@@ -122,6 +122,8 @@ pub struct PutAnswer<'a> {
     pub written: bool,
     /// Whether it was a dry run.
     pub dry_run: bool,
+    /// The record before the command, if shown; `Some(None)` if there was none.
+    pub prev: Option<Option<&'a KeyValue>>,
 }
 
 impl Record for PutAnswer<'_> {
@@ -134,6 +136,11 @@ impl Record for PutAnswer<'_> {
         visit(always("outcome", Value::Str(outcome)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("mod_revision", Value::int(self.mod_revision)));
+        if let Some(prev) = self.prev {
+            visit(always("prev_value", Value::bytes(prev.map(|prev| prev.value.as_slice()))));
+            visit(data("prev_mod_revision", Value::int(prev.map(|prev| prev.mod_revision))));
+            visit(data("prev_lease", Value::lease(prev.and_then(|prev| prev.lease))));
+        }
         visit(table("lease", Value::lease(self.lease)));
         visit(table("ttl", Value::int(self.ttl)));
         visit(data("dry_run", if self.dry_run { Value::Bool(true) } else { Value::Absent }));

@@ -1,9 +1,12 @@
 //! Records of the verbs, other than keys.
 
+mod access;
 mod activity;
 mod advice;
+mod auth_file;
 mod check;
 mod compact;
+mod contexts;
 mod diagnosis;
 mod downgrade;
 mod dry_run;
@@ -11,15 +14,22 @@ mod health;
 mod keys;
 mod latency;
 mod lease;
+mod membership;
 mod mirror;
 mod snapshot;
 mod status;
 mod txn;
 
+pub use access::{
+    AuthChangeRow, AuthStatusAnswer, GrantedRoleRow, PermissionRow, RangeForm, RoleAnswer, RoleNameRow, UserAnswer,
+    UserNameRow,
+};
 pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};
 pub use advice::{AdviceAnswer, AdviceRow};
+pub use auth_file::{AccessSummary, WhoCanAnswer, WhoCanRow};
 pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
+pub use contexts::{ChosenContext, ContextRow, NewContextRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use downgrade::{DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow};
 pub use dry_run::DryRunRow;
@@ -30,6 +40,7 @@ pub use keys::{
 };
 pub use latency::{LatencyAnswer, LatencyRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
+pub use membership::{ClusterMemberRow, MembershipRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};
 pub use status::{FeatureRow, MemberRow, ProbesRow, StatusAnswer};

@@ -94,8 +94,8 @@ pub(super) static REVISION: RecordSpec = record("revision", "status --revision",
 
 pub(super) static DIAGNOSIS: RecordSpec = record(
     "diagnosis",
-    "status --diagnose",
-    "One object per endpoint.",
+    "status --diagnose, config test",
+    "One object per endpoint. 'config test' prints one for the files first, with the endpoint configuration.",
     &[has("endpoint", ""), has("ok", ""), has("serves", ""), has("steps", "").of(&STEP)],
 );
 
@@ -104,8 +104,10 @@ static STEP: RecordSpec = record(
     "",
     "",
     &[
-        has("step", "")
-            .one_of(&["resolve", "tcp", "socket", "tls", "http2", "auth", "leader", "quorum", "alarms", "quota"]),
+        has("step", "").one_of(&[
+            "file", "ca", "cert", "key", "password", "token", "srv", "resolve", "tcp", "socket", "tls", "http2",
+            "auth", "leader", "quorum", "alarms", "quota",
+        ]),
         has("state", "").one_of(&["ok", "failed", "skipped"]),
         may("ms", ""),
         may("detail", ""),
@@ -125,6 +127,35 @@ pub(super) static SETTING: RecordSpec = record(
         has("source", ""),
         has("overridden", ""),
     ],
+);
+
+pub(super) static CONTEXT: RecordSpec = record(
+    "context",
+    "config list",
+    "One object per context, and one for the file in use if it is no context.",
+    &[
+        may("context", "absent for a file that is no context"),
+        may("chosen_by", ""),
+        has("endpoints", "those that the file names; srv://DOMAIN if SRV records do"),
+        may("user", "the user of etcd"),
+        may("tls", "absent if the file cannot be used"),
+        has("file", "path of the file"),
+        may("error", "why the file cannot be used"),
+    ],
+);
+
+pub(super) static NEW_CONTEXT: RecordSpec = record(
+    "new-context",
+    "config init",
+    "",
+    &[has("context", ""), has("endpoints", ""), has("file", "path of the file"), may("dry_run", "")],
+);
+
+pub(super) static CHOSEN_CONTEXT: RecordSpec = record(
+    "chosen-context",
+    "config use",
+    "",
+    &[may("context", "the default context; absent if there is none"), may("previous", ""), may("dry_run", "")],
 );
 
 pub(super) static VERSION: RecordSpec =

@@ -13,7 +13,31 @@ pub(super) static LOCK: RecordSpec = record(
         has("lease", ""),
         has("ttl", ""),
         has("shared", ""),
+        may("value", "with --value: the value"),
     ],
+);
+
+pub(super) static LEADER: RecordSpec = record(
+    "leader",
+    "lock --observe",
+    "One leader or value. The first object says who leads at the start.",
+    &[
+        has("event", "leader: another candidate leads; proclaimed: the leader has another value")
+            .one_of(&["leader", "proclaimed"]),
+        has("key", "the key of the leader, with the namespace"),
+        has("value", "the value of the leader"),
+        has("create_revision", "revision in which the key was created: a fencing token"),
+        has("mod_revision", "revision of the value"),
+        may("lease", ""),
+        has("revision", "revision since which this holds; in the first object, the revision that was read"),
+    ],
+);
+
+pub(super) static NO_LEADER: RecordSpec = record(
+    "no-leader",
+    "lock --observe",
+    "Nobody leads, until the next object.",
+    &[has("event", "").one_of(&["no-leader"]), has("revision", "as in the object of a leader")],
 );
 
 pub(super) static LOCK_ROW: RecordSpec = record(
@@ -37,6 +61,8 @@ pub(super) static LOCK_ROW: RecordSpec = record(
         may("cmd", ""),
         may("since", ""),
         may("owner", ""),
+        may("value", "of a candidate in an election (lock --value, etcdctl elect): the first 1024 bytes of its value"),
+        may("value_cut", ""),
     ],
 );
 

@@ -16,9 +16,11 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("ALLOCATE", &["allocate"]),
     ("GARBAGE COLLECTION", &["gc"]),
     ("STATUS, CONFIG AND VERSION", &["status", "config", "version"]),
+    ("MEMBERS", &["member"]),
     ("CHECK AND TOP", &["check", "top"]),
     ("COMPACT", &["compact"]),
     ("SNAPSHOT", &["snapshot"]),
+    ("USERS AND ROLES", &["auth", "user", "role"]),
 ];
 
 /// The sections of all records, the error first. A record is a title, a paragraph, and a list of its fields.

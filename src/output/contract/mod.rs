@@ -3,11 +3,14 @@
 //! kvadm-json(7) and the JSON Schemas in `docs/json-schema/` are generated from it, and the tests compare every JSON object
 //! that a test makes kvadm print with it. A name has one type in all records: `names.rs` says which.
 
+mod access;
+mod auth_file;
 mod cluster;
 mod coordination;
 mod keys;
 mod maintenance;
 mod manual;
+mod membership;
 mod names;
 mod schema;
 mod spec;

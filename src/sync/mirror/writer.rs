@@ -22,7 +22,7 @@ pub(super) fn operation(change: &SourceChange, leases: LeaseMapping) -> Op {
     match &change.value {
         Some(value) => {
             let lease = leases.of(change.lease).map_or(LeaseMode::Detach, LeaseMode::Attach);
-            Op::Put(Write { key: change.key.clone(), value: value.clone(), lease, prev: false })
+            Op::Put(Write { key: change.key.clone(), value: value.clone(), lease, prev: false, ..Write::default() })
         }
         None => Op::Delete { over: KeySelector::Key(change.key.clone()), prev: false },
     }

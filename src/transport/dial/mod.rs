@@ -29,7 +29,7 @@ use crate::transport::dial::trace::{DialPhase, DialTrace};
 use crate::transport::endpoint::{Endpoint, Scheme};
 use crate::transport::failure::EndpointFailure;
 use crate::transport::monitored_stream::{CloseReason, ConnectionState, MonitoredStream, PeerState, Stream};
-use crate::transport::options::{ConnectOptions, TlsFiles};
+use crate::transport::options::{ConnectOptions, SrvDiscovery, TlsFiles};
 use crate::transport::tls::{Tls, TlsError, client_config};
 
 /// Delay before the next endpoint, or the next address of one, is tried concurrently (as in Happy Eyeballs, RFC 8305).
@@ -42,6 +42,7 @@ const FLOW_CONTROL_WINDOW_BYTES: u32 = 8 << 20;
 pub(crate) struct Dialer {
     endpoints: Vec<Endpoint>,
     files: TlsFiles,
+    discovery: Option<SrvDiscovery>,
     timeout: Duration,
     keepalive: (Duration, Duration),
     /// Built when the first TLS endpoint is dialed; without one, no file is opened.
@@ -71,6 +72,7 @@ impl Dialer {
         Self {
             endpoints: options.endpoints.clone(),
             files: options.tls.clone(),
+            discovery: options.discovery.clone(),
             timeout: options.dial_timeout,
             keepalive: (options.keepalive_time, options.keepalive_timeout),
             tls: OnceLock::new(),
@@ -168,6 +170,15 @@ impl Dialer {
         Some(failure(endpoint, cause))
     }
 
+    /// Why the endpoints of a domain are not known.
+    fn undiscovered(&self) -> Cause {
+        let outcome = self.discovery.as_ref().and_then(|discovery| discovery.outcome.as_ref());
+        match outcome.and_then(|outcome| outcome.failure.as_ref()) {
+            Some(failure) => Cause::hint(&failure.cause, &failure.hint),
+            None => Cause::hint("SRV records are not looked up here", "list the endpoints with --endpoints"),
+        }
+    }
+
     fn tls(&self) -> Result<Tls, TlsError> {
         self.tls.get_or_init(|| client_config(&self.files)).clone()
     }
@@ -176,6 +187,7 @@ impl Dialer {
         let bound = connection_cause::bound(self.timeout);
         match phase {
             DialPhase::Waiting => Cause::new(format!("not tried within the dial timeout of {bound}")),
+            DialPhase::Discovering => self.undiscovered(),
             DialPhase::Resolving => Cause::new(format!("no response from the name resolver within {bound}")),
             DialPhase::Connecting => Cause::hint(
                 format!("no response to the TCP connect within {bound}"),
@@ -219,6 +231,10 @@ impl Dialer {
         protocol: ApplicationProtocol,
     ) -> Result<Box<dyn Stream>, Cause> {
         match endpoint.scheme {
+            Scheme::Srv => {
+                trace.enter(DialPhase::Discovering);
+                Err(self.undiscovered())
+            }
             Scheme::Unix => {
                 trace.enter(DialPhase::Connecting);
                 connect_unix(&endpoint.path).await.map_err(|error| connection_cause::unix(&error))

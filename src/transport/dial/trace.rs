@@ -11,6 +11,8 @@ use crate::transport::tls::handshake_observer::HandshakeObserver;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DialPhase {
     Waiting,
+    /// Looking up the SRV records of a domain, which happens before the dial.
+    Discovering,
     Resolving,
     Connecting,
     Handshake,

@@ -56,7 +56,19 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
                 SET_CA_FILE,
             ),
         },
-        CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let cause = wrong_name(expected, presented);
+            match &files.discovered {
+                Some((domain, _)) => Cause::hint(
+                    cause.text,
+                    format!(
+                        "the SRV records of {domain} name this host: issue its certificate for {domain} too; or add \
+                         --insecure-discovery to trust the records"
+                    ),
+                ),
+                None => cause,
+            }
+        }
         CertificateError::NotValidForName => Cause::hint("the server's certificate is for another host name", REISSUE),
         CertificateError::BadSignature => match &files.ca {
             Some(file) => Cause::hint(

@@ -22,10 +22,12 @@ use thiserror::Error;
 use crate::bounded_file;
 use crate::transport::options::TlsFiles;
 use crate::transport::tls::certificate::Certificate;
+use crate::transport::tls::discovered::DomainVerifier;
 use crate::transport::tls::self_signed::TrustedLeaves;
 
 pub(crate) mod cause;
 pub(crate) mod certificate;
+mod discovered;
 pub(crate) mod handshake_observer;
 mod self_signed;
 mod weak_key;
@@ -183,12 +185,20 @@ fn build_config(files: &TlsFiles) -> Result<Tls, TlsError> {
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|error| TlsError::Setup(error.to_string()))?;
-        Arc::new(TrustedLeaves { inner, trusted })
+        for_domain(files, Arc::new(TrustedLeaves { inner, trusted }))?
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier));
     let mut config = with_identity(builder, files, &provider)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Tls { config: Arc::new(config), verifier })
+}
+
+/// The verifier that also knows the domain whose SRV records name the endpoints, if they do.
+fn for_domain(files: &TlsFiles, inner: Arc<dyn ServerCertVerifier>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let Some((domain, hosts)) = files.discovered.clone() else { return Ok(inner) };
+    let domain_name = ServerName::try_from(domain.clone())
+        .map_err(|_| TlsError::Setup(format!("'{domain}' is not a name that a certificate can have")))?;
+    Ok(Arc::new(DomainVerifier { inner, domain, domain_name, hosts }))
 }
 
 fn with_identity(

@@ -189,7 +189,8 @@ impl GarbageKind for MetadataGarbage {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
         let owner = Some(this_process(OsStr::new("gc")));
-        let request = LockRequest { name, mode: LockMode::default(), wait: self.job.wait, ttl_seconds: ttl, owner };
+        let (mode, wait) = (LockMode::default(), self.job.wait);
+        let request = LockRequest { name, mode, wait, ttl_seconds: ttl, owner, proposal: None };
         let held = acquire(round.ctx, &request).await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });

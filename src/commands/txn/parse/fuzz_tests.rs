@@ -111,13 +111,16 @@ fn put() -> impl Strategy<Value = Written<Op>> {
         Some(("lease", text)) => !matches!(text.as_str(), None | Some("none" | "0")),
         _ => true,
     });
-    (some_bytes(1), some_bytes(0), any::<[bool; 3]>(), mode).prop_map(
-        |(key, value, [one, two, prev], (lease, said))| {
-            let mut written: Map<_, _> = [named("key", &key, one), named("value", &value, two)].into_iter().collect();
+    (some_bytes(1), some_bytes(0), any::<[bool; 4]>(), mode).prop_map(
+        |(key, value, [one, two, prev, keep_value], (lease, said))| {
+            let value = if keep_value { Vec::new() } else { value };
+            let said_value =
+                if keep_value { ("keep_value".to_owned(), true.into()) } else { named("value", &value, two) };
+            let mut written: Map<_, _> = [named("key", &key, one), said_value].into_iter().collect();
             written.extend(said.map(|(name, value)| (name.to_owned(), value)));
             written.insert("prev".to_owned(), prev.into());
             (
-                Op::Put(Write { key, value, lease, prev }),
+                Op::Put(Write { key, value, keep_value, lease, prev }),
                 json!({ "put": written }).as_object().cloned().unwrap_or_default(),
             )
         },

@@ -1,14 +1,17 @@
-//! What is wrong in a check file, and where.
+//! What is wrong in a document such as a check file, and where.
 
 use std::fmt;
 
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::config::{Step, line_of};
+use super::yaml_document::parse_bounded;
+use super::yaml_position::{Step, line_of};
+use crate::unique_names::UniqueNames;
 
-/// Why a check file cannot be used.
+/// Why a document cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub struct CheckFileError {
+pub struct DocumentError {
     /// The name of the file.
     pub file: String,
     /// The line, from 1, if it is known.
@@ -19,7 +22,7 @@ pub struct CheckFileError {
     pub hint: Option<String>,
 }
 
-impl fmt::Display for CheckFileError {
+impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
@@ -72,10 +75,33 @@ impl DocumentFault {
     }
 
     /// Adds the file's name and the line.
-    pub fn at(self, file: &str, text: &str) -> CheckFileError {
+    pub fn at(self, file: &str, text: &str) -> DocumentError {
         let line = line_of(text, &self.path);
-        CheckFileError { file: file.to_owned(), line, message: self.message, hint: self.hint }
+        DocumentError { file: file.to_owned(), line, message: self.message, hint: self.hint }
     }
+}
+
+/// Reads the only document of a file; `None` for an empty one. `read` also gets the file's text, in which it finds lines.
+///
+/// # Errors
+/// The file is not UTF-8, its syntax is not valid, or `read` fails.
+pub fn read_document<T>(
+    bytes: &[u8],
+    file: &str,
+    read: impl FnOnce(&Value, &str) -> Result<T, DocumentFault>,
+) -> Result<Option<T>, DocumentError> {
+    let at = |line, message: String| DocumentError { file: file.to_owned(), line, message, hint: None };
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let breaks = valid.iter().filter(|byte| **byte == b'\n').count();
+        at(Some(breaks.saturating_add(1)), "the file is not UTF-8".to_owned())
+    })?;
+    // YAML knows neither JSON's escapes of surrogates nor keys of more than 1,024 characters in a flow mapping.
+    let document = match serde_json::from_str::<UniqueNames>(text) {
+        Ok(document) => Some(document.0).filter(|document| !document.is_null()),
+        Err(_) => parse_bounded(text).map_err(|fault| at(fault.line, fault.message))?,
+    };
+    document.map(|document| read(&document, text).map_err(|fault| fault.at(file, text))).transpose()
 }
 
 /// Maximum length of an unknown key in a message.
