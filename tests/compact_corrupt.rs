@@ -179,5 +179,8 @@ fn only_the_named_members_are_defragmented() {
     if !super::support::binary::defrag_needs_force() {
         run.code(5).err_has("the cluster is not healthy; nothing was done");
     }
+    // A member that does not respond is no mistake of the command line.
+    let args = ["--defrag", "--member", &name(silent), "--force", "--yes", "--dial-timeout", "500ms"];
+    compact(&cluster, &args).code(3).out_empty().err_has(&format!("the member '{}' does not respond", name(silent)));
     cluster.members[silent].resume();
 }

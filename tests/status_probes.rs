@@ -34,7 +34,11 @@ fn health_checks_and_feature_gates_are_shown() {
     check_member(&run.ok().json()["members"][0], etcd);
     let run = probes(etcd, &[]);
     if serves(etcd) {
-        run.ok().err_has("enabled features: ").err_has("TxnModeWriteWithSharedBuffer").err_lacks("not serve");
+        run.ok()
+            .err_has("livez and readyz are ok")
+            .err_has("enabled features: ")
+            .err_has("TxnModeWriteWithSharedBuffer")
+            .err_lacks("not serve");
     } else {
         run.ok().err_has("this version of etcd does not serve livez").err_has("does not tell its feature gates");
     }

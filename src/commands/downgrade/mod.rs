@@ -1,13 +1,18 @@
 //! `kvadm downgrade`: prepares the cluster for members with the previous minor version of etcd.
 
+mod change;
+mod judge;
+
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::args::{hidden_safety_options, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
-use crate::kvstore::{DowngradeState, Error, Refusal, minor_version, previous_version};
+use crate::kvstore::{DowngradeState, Error, Refusal, previous_version};
 use crate::output::{DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow};
+
+use judge::{DowngradeObjection, Running, short};
 
 /// Prepare the cluster for members with the previous minor version of etcd
 ///
@@ -15,7 +20,9 @@ use crate::output::{DowngradeAnswer, DowngradeChangeRow, DowngradeMemberRow};
 /// and members may be restarted with the older version, one after the other. etcd ends the downgrade when all members run the
 /// older version.
 ///
-/// etcd 3.5 and later support downgrades; 3.6 and later tell their state with the status of each member.
+/// Downgrades are usable from etcd 3.6 to 3.5 on. etcd 3.5 accepts one to 3.4, which does not start then: while it is enabled, a
+/// member of 3.5 that restarts does not start either. kvadm refuses it. etcd 3.6 and later tell the state with the status of each
+/// member.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -32,12 +39,13 @@ pub struct Args {
 enum DowngradeCommand {
     /// Show whether a downgrade is enabled, and the versions of each member
     ///
-    /// The storage version is that of the format of the member's database (etcd 3.6 and later).
+    /// The storage version is that of the format of the member's database (etcd 3.6 and later). etcd 3.5 does not always tell the
+    /// version of an enabled downgrade. Exit code 3 without a quorum.
     #[command(after_help = "Examples:\n  kvadm downgrade status\n  kvadm downgrade status -o json")]
     Status,
     /// Check whether the cluster can be downgraded to VERSION now
     ///
-    /// Exit code 4 if it cannot.
+    /// Exit code 4 if etcd refuses VERSION, 5 if etcd accepts it and the members cannot run it (see 'downgrade enable').
     #[command(after_help = "Examples:\n  kvadm downgrade validate 3.5\n  kvadm downgrade validate 3.5 -o json")]
     Validate {
         /// The version to go back to, such as 3.5
@@ -48,10 +56,14 @@ enum DowngradeCommand {
     ///
     /// kvadm checks that the cluster is healthy and that etcd accepts VERSION, and asks for confirmation. Save a snapshot first.
     ///
+    /// kvadm refuses a VERSION more than one minor version below that of a member, and 3.4: etcd 3.4 does not start in a cluster of
+    /// version 3.5, unless it is a late release with --next-cluster-version-compatible, and a member of 3.5 that restarts while the
+    /// downgrade is enabled does not start either.
+    ///
     /// etcd 3.5 executes 'enable' and 'cancel' and does not answer them: kvadm waits for --op-timeout and reads the state.
     ///
-    /// Exit codes: 4 if etcd refuses VERSION, 5 if the cluster is not healthy (see --force) or the prompt was declined, 7 if the
-    /// answer was lost and the state does not prove the result.
+    /// Exit codes: 3 without a quorum, 4 if etcd refuses VERSION, 5 if kvadm refuses it, the cluster is not healthy (see --force) or
+    /// the prompt was declined, 7 if the answer was lost and the state does not prove the result.
     #[command(
         after_help = "Examples:\n  kvadm downgrade enable 3.5\n  kvadm downgrade enable 3.5 --dry-run",
         args = safety_options()
@@ -60,13 +72,14 @@ enum DowngradeCommand {
         /// The version to go back to, such as 3.5
         #[arg(value_name = "VERSION", value_parser = parse_target)]
         target: String,
-        /// Enable the downgrade although the cluster is not healthy
+        /// Enable the downgrade although the cluster is not healthy, or VERSION is 3.4
         #[arg(long)]
         force: bool,
     },
     /// End a downgrade that is enabled
     ///
-    /// Exits 0 if none is. Members that run the older version keep running; restart them with the newer version afterwards.
+    /// Exits 0 if none is, 3 without a quorum. Members that run the older version keep running; restart them with the newer version
+    /// afterwards.
     #[command(after_help = "Examples:\n  kvadm downgrade cancel --dry-run\n  kvadm downgrade cancel --yes", args = safety_options())]
     Cancel,
 }
@@ -91,24 +104,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
         DowngradeCommand::Status => status(ctx).await,
         DowngradeCommand::Validate { target } => validate(ctx, target).await,
-        DowngradeCommand::Enable { target, force } => enable(ctx, target, *force).await,
-        DowngradeCommand::Cancel => cancel(ctx).await,
+        DowngradeCommand::Enable { target, force } => change::enable(ctx, target, *force).await,
+        DowngradeCommand::Cancel => change::cancel(ctx).await,
     }
 }
 
 async fn status(ctx: &Context) -> Result<Exit, Failure> {
-    let scan = scan_cluster(ctx.store(), QuorumEvidence::None).await?;
+    let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
+    require_quorum(ctx, &scan)?;
     let state = state_of(ctx, &scan).await?;
-    let lowest = answering(&scan).map(|(_, status)| status.version.as_str()).min_by_key(|text| minor_version(text));
-    let possible = lowest.and_then(previous_version);
-    let (mut cluster_version, mut possible_target) = (None, None);
-    if let (DowngradeState::Disabled, Some(possible)) = (&state, possible) {
-        match ctx.store().validate_downgrade(&possible).await {
-            Ok(version) => (cluster_version, possible_target) = (Some(version), Some(possible)),
-            Err(error) => {
-                ctx.out.detail(&format!("a downgrade to {possible} is not possible now: {}", error.one_line()))
-            }
-        }
+    let running = running(&scan);
+    let mut facts = PossibleTarget::default();
+    if state == DowngradeState::Disabled {
+        facts = possible_target(ctx, &running).await;
     }
     let rows: Vec<DowngradeMemberRow<'_>> = scan
         .members
@@ -127,31 +135,71 @@ async fn status(ctx: &Context) -> Result<Exit, Failure> {
         .collect();
     ctx.out.report(&DowngradeAnswer {
         state: &state,
-        cluster_version: cluster_version.as_deref(),
-        possible_target: possible_target.as_deref(),
+        cluster_version: facts.cluster_version.as_deref(),
+        possible_target: facts.target.as_deref(),
         members: &rows,
     })?;
-    match (&state, &possible_target) {
-        (DowngradeState::Enabled { target }, _) => {
+    match &state {
+        DowngradeState::Enabled { target: Some(target) } => {
             let target = short(target);
-            let members = || answering(&scan);
-            let is_older = |version: &str| minor_version(version) == minor_version(&target);
-            let done = members().filter(|(_, status)| is_older(&status.version)).count();
+            let left = judge::others(&running, &target).len();
             ctx.out.note(&format!(
-                "a downgrade to {target} is enabled; {done} of {} members run {target}",
-                members().count()
+                "a downgrade to {target} is enabled; {} of {} members run {target}",
+                running.len().saturating_sub(left),
+                running.len()
             ));
         }
-        (DowngradeState::Disabled, Some(target)) => {
-            ctx.out.note(&format!("no downgrade is enabled; the cluster can be downgraded to {target}"));
-        }
-        (DowngradeState::Disabled, None) => ctx.out.note("no downgrade is enabled"),
+        DowngradeState::Enabled { target: None } => ctx.out.note(
+            "a downgrade is enabled, and etcd does not tell to which version; if all members were restarted with the older version, \
+             etcd ends it within seconds",
+        ),
+        DowngradeState::Disabled => ctx.out.note(&format!("no downgrade is enabled{}", facts.remark)),
     }
     Ok(Exit::Done)
 }
 
+/// The version that the cluster can be downgraded to now.
+#[derive(Default)]
+struct PossibleTarget {
+    target: Option<String>,
+    cluster_version: Option<String>,
+    /// What follows 'no downgrade is enabled'.
+    remark: String,
+}
+
+async fn possible_target(ctx: &Context, running: &[Running<'_>]) -> PossibleTarget {
+    let Some(target) = judge::possible(running) else { return PossibleTarget::default() };
+    let newest = judge::newest(running).unwrap_or_default();
+    let older = judge::others(running, &newest);
+    let answer = ctx.store().validate_downgrade(&target).await;
+    let remark = match &answer {
+        Ok(_) if judge::objection(&target, running).is_some() => {
+            format!("; etcd accepts {target}, but kvadm refuses it: etcd {target} does not start in this cluster")
+        }
+        Ok(_) => format!("; the cluster can be downgraded to {target}"),
+        Err(error) if !error.is_refusal(Refusal::DowngradeTarget) => {
+            format!("; whether the cluster can be downgraded to {target} is not known: {}", error.one_line())
+        }
+        Err(_) if older.is_empty() => format!(
+            "; a downgrade to {target} is not possible yet: the version of the cluster rises some seconds after a downgrade was cancelled \
+             or the last member was upgraded"
+        ),
+        Err(_) => format!(
+            "; the members run different versions: restart {} with etcd {newest} first; then a downgrade to {target} is possible",
+            older.join(", ")
+        ),
+    };
+    let cluster_version = answer.ok();
+    let is_possible = cluster_version.is_some() && judge::objection(&target, running).is_none();
+    PossibleTarget { target: is_possible.then_some(target), cluster_version, remark }
+}
+
 async fn validate(ctx: &Context, target: &str) -> Result<Exit, Failure> {
     let version = checked(ctx, target).await?;
+    let scan = scan_cluster(ctx.store(), QuorumEvidence::None).await?;
+    if let Some(objection) = judge::objection(target, &running(&scan)) {
+        return Err(refused(ctx, target, objection).await);
+    }
     ctx.out.one(&DowngradeChangeRow {
         action: "validate",
         outcome: "valid",
@@ -162,101 +210,54 @@ async fn validate(ctx: &Context, target: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn enable(ctx: &Context, target: &str, force: bool) -> Result<Exit, Failure> {
-    let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
-    if scan.verdict() != ClusterHealth::Healthy {
-        let complaints = scan.complaints().join("; ");
-        if !force {
-            return Err(Failure::conflict(complaints)
-                .context("the cluster is not healthy; the downgrade was not enabled")
-                .hint("run 'kvadm status', and repair the members first")
-                .hint("add --force to enable the downgrade nevertheless"));
-        }
-        ctx.out.warn(&format!("the cluster is not healthy: {complaints}"));
+/// Without a quorum, a member tells only what it knew last.
+fn require_quorum(ctx: &Context, scan: &ClusterScan) -> Result<(), Failure> {
+    if matches!(scan.verdict(), ClusterHealth::Healthy | ClusterHealth::Degraded) {
+        return Ok(());
     }
-    if let DowngradeState::Enabled { target: now } = state_of(ctx, &scan).await?
-        && minor_version(&now) == minor_version(target)
-    {
-        ctx.out.note(&format!("Nothing to do: the downgrade to {target} is enabled"));
-        return changed(ctx, "enable", "nothing", Some(target), None);
+    let what = "the cluster has no quorum: whether a downgrade is enabled is not known";
+    let mut failure = Failure::new(Exit::Unreachable, what);
+    for complaint in scan.complaints() {
+        failure = failure.hint(complaint);
     }
-    let version = checked(ctx, target).await?;
-    let version = short(&version);
-    if ctx.safety.dry_run {
-        ctx.out.note(&format!(
-            "dry run: the downgrade of {} from {version} to {target} would be enabled",
-            cluster(ctx, &scan)
-        ));
-        return changed(ctx, "enable", "would-enable", Some(target), Some(&version));
-    }
-    let save = ctx.command_line(&["snapshot", "save"]).words(["FILE"]);
-    ctx.out.note(&format!("if there is no recent snapshot, save one first: {save}"));
-    let consent =
-        ctx.consent(&format!("Enable the downgrade of {} from {version} to {target}", cluster(ctx, &scan)))?;
-    let done = ctx.store().enable_downgrade(&consent, target).await?;
-    if done.cluster_version.is_none() {
-        ctx.out.note("the answer was lost, but the downgrade is enabled");
-    }
-    changed(ctx, "enable", "enabled", Some(target), Some(&version))?;
-    let (status, cancel) = (ctx.command_line(&["downgrade", "status"]), ctx.command_line(&["downgrade", "cancel"]));
-    // Earlier versions do not tell the version of their storage.
-    let wait = match minor_version(&version) >= Some((3, 6)) {
-        true => format!("next, wait until '{status}' shows storage version {target} for every member; then"),
-        false => "next,".to_owned(),
-    };
-    ctx.out.note(&format!(
-        "{wait} restart the members with etcd {target}, one after the other, each when 'kvadm status' says that all are healthy"
-    ));
-    ctx.out.note(&format!("etcd ends the downgrade when all members run {target}; to end it before: {cancel}"));
-    Ok(Exit::Done)
+    Err(failure.hint(format!("run '{}' to see which members are up", ctx.command_line(&["status"]))))
 }
 
-async fn cancel(ctx: &Context) -> Result<Exit, Failure> {
-    let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
-    let state = state_of(ctx, &scan).await?;
-    let DowngradeState::Enabled { target } = state else {
-        ctx.out.note("Nothing to do: no downgrade is enabled");
-        return changed(ctx, "cancel", "nothing", None, None);
-    };
-    let target = short(&target);
-    let older: Vec<&str> = answering(&scan)
-        .filter(|(_, status)| minor_version(&status.version) == minor_version(&target))
-        .map(|(endpoint, _)| endpoint)
-        .collect();
-    if !older.is_empty() {
-        ctx.out.warn(&format!("these members run {target} already, and keep running it: {}", older.join(", ")));
-    }
-    if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: the downgrade of {} to {target} would be cancelled", cluster(ctx, &scan)));
-        return changed(ctx, "cancel", "would-cancel", Some(&target), None);
-    }
-    let consent = ctx.consent(&format!("Cancel the downgrade of {} to {target}", cluster(ctx, &scan)))?;
-    match ctx.store().cancel_downgrade(&consent).await {
-        Ok(done) => {
-            if done.cluster_version.is_none() {
-                ctx.out.note("the answer was lost, but no downgrade is enabled any more");
-            }
-            changed(ctx, "cancel", "cancelled", Some(&target), done.cluster_version.as_deref())
+/// The failure of a target that etcd accepts.
+async fn refused(ctx: &Context, target: &str, objection: DowngradeObjection) -> Failure {
+    match objection {
+        DowngradeObjection::LockOut => lock_out(target)
+            .into_iter()
+            .fold(Failure::conflict(format!("refused: a downgrade to {target} can lock members out")), Failure::hint),
+        DowngradeObjection::TooFar { newest, older } => {
+            let failure = Failure::conflict(format!(
+                "refused: members run etcd {newest}, and {target} is more than one minor version below"
+            ));
+            let Some(nearer) = previous_version(&newest) else { return failure };
+            let enable = ctx.command_line(&["downgrade", "enable"]).words([nearer.as_str()]);
+            failure.hint(match ctx.store().validate_downgrade(&nearer).await {
+                Ok(_) => format!("run '{enable}' first"),
+                Err(_) if older.is_empty() => format!("run '{enable}' in some seconds, when etcd accepts it"),
+                Err(_) => format!("restart {} with etcd {newest} first; then run '{enable}'", older.join(", ")),
+            })
         }
-        Err(error) if error.is_refusal(Refusal::NoDowngrade) => {
-            ctx.out.note("Nothing to do: the downgrade has ended meanwhile");
-            changed(ctx, "cancel", "nothing", Some(&target), None)
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
-/// Prints the outcome of a change.
-fn changed(
-    ctx: &Context,
-    action: &'static str,
-    outcome: &'static str,
-    target_version: Option<&str>,
-    cluster_version: Option<&str>,
-) -> Result<Exit, Failure> {
-    let dry_run = ctx.safety.dry_run;
-    ctx.out.one(&DowngradeChangeRow { action, outcome, target_version, cluster_version, dry_run })?;
-    Ok(Exit::Done)
+/// What an operator must know of a downgrade to etcd 3.4.
+fn lock_out(target: &str) -> [String; 3] {
+    [
+        format!(
+            "etcd {target} does not start in a cluster of version 3.5 (\"cluster cannot be downgraded\"), unless it is a late release \
+             with --next-cluster-version-compatible"
+        ),
+        "while the downgrade is enabled, a member that restarts with etcd 3.5 does not start either (\"server version is not allowed to \
+         join when downgrade is enabled\")"
+            .to_owned(),
+        "etcd's guide goes from 3.5 to 3.4 without 'downgrade enable', and not with authentication: \
+         https://etcd.io/docs/v3.5/downgrades/downgrade_3_5"
+            .to_owned(),
+    ]
 }
 
 /// Whether a downgrade is enabled. Version 3.4 is refused in words.
@@ -298,16 +299,16 @@ fn answering(scan: &ClusterScan) -> impl Iterator<Item = (&str, &crate::kvstore:
     scan.members.iter().filter_map(|member| Some((member.endpoint.as_str(), member.status.as_ref().ok()?)))
 }
 
-/// The cluster in a question: its ID, and the endpoints of the command line.
+/// The endpoints and versions of the members that answer.
+fn running(scan: &ClusterScan) -> Vec<Running<'_>> {
+    answering(scan).map(|(endpoint, status)| (endpoint, status.version.as_str())).collect()
+}
+
+/// The cluster in a sentence: its ID, and the endpoints of the command line.
 fn cluster(ctx: &Context, scan: &ClusterScan) -> String {
     let endpoints: Vec<String> = ctx.store().options().endpoints.iter().map(ToString::to_string).collect();
     let id = scan.cluster.map_or_else(|| "the cluster".to_owned(), |id| format!("cluster {id:x}"));
     format!("{id} ({})", endpoints.join(", "))
-}
-
-/// The first two numbers of a version.
-fn short(version: &str) -> String {
-    minor_version(version).map_or_else(|| version.to_owned(), |(major, minor)| format!("{major}.{minor}"))
 }
 
 #[cfg(test)]
