@@ -107,6 +107,7 @@ fn an_alarm_is_cleared_when_the_members_agree_and_not_before() {
     std::fs::write(&path, bytes).unwrap();
     member.restart();
     in_step(&cluster);
+    compact(&cluster, &["--disarm", "--dry-run", "-o", "json"]).code(5).out_has("CORRUPT remains");
     let run = compact(&cluster, &["--disarm", "--yes", "-o", "json"]);
     let said = run.code(5).json();
     assert!(said["complaints"][0].as_str().unwrap().contains("the hashes differ"), "{said}");
