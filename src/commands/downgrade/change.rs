@@ -1,7 +1,7 @@
 //! `downgrade enable` and `downgrade cancel`.
 
+use super::facts::{checked, cluster, lock_out, refused, require_quorum, running, state_of};
 use super::judge::{self, DowngradeObjection, Running, short};
-use super::{checked, cluster, lock_out, refused, require_quorum, running, state_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::health::{ClusterHealth, QuorumEvidence, scan_cluster};
