@@ -107,21 +107,19 @@ fn it_is_validated_enabled_shown_and_cancelled() {
         assert_eq!(member["downgrade"], json!({"enabled": true, "target_version": format!("{target}.0")}));
         Kvadm::new().endpoint(&etcd).arg("status").run().ok().err_has(&format!("a downgrade to {target}.0 is enabled"));
     }
-    if !tells {
-        // Until the version of the cluster is lowered, the target could be the version that the members run.
-        eventually("the version of the cluster", Duration::from_secs(30), || {
-            let run = downgrade(&etcd, &["status", "-o", "json"]);
-            let said = run.ok().json();
-            assert_eq!(said["state"], "enabled", "{said}");
-            said.get("target_version").is_some_and(|told| *told == json!(target))
-        });
-    }
     let run = downgrade(&etcd, &["status", "-o", "json"]);
-    let said = run.ok().err_has(&format!("0 of 1 members run {target}")).json();
+    let said = run.ok().json();
     assert_eq!(said["state"], "enabled");
-    assert!(said["target_version"].as_str().unwrap().starts_with(&target), "{said}");
-    let again = enable(&["--yes", "-o", "json"]);
-    assert_eq!(again.ok().err_has("Nothing to do").json()["outcome"], "nothing");
+    if tells {
+        run.err_has(&format!("0 of 1 members run {target}"));
+        assert!(said["target_version"].as_str().unwrap().starts_with(&target), "{said}");
+        let again = enable(&["--yes", "-o", "json"]);
+        assert_eq!(again.ok().err_has("Nothing to do").json()["outcome"], "nothing");
+    } else {
+        // The target could be the version that the members run.
+        run.err_has("etcd does not tell to which version");
+        assert!(said.get("target_version").is_none(), "{said}");
+    }
     // Another downgrade; or one version back is too far, once the cluster's version is that of the target.
     let run = downgrade(&etcd, &["validate", &target]);
     let said = run.code(4).stderr_text();
@@ -129,7 +127,7 @@ fn it_is_validated_enabled_shown_and_cancelled() {
 
     let run = downgrade(&etcd, &["cancel", "--dry-run", "-o", "json"]);
     assert_eq!(run.ok().json()["outcome"], "would-cancel");
-    downgrade(&etcd, &["cancel"]).code(2).err_has("Cancel the downgrade of the cluster to ");
+    downgrade(&etcd, &["cancel"]).code(2).err_has("Cancel the downgrade of the cluster");
     let run = downgrade(&etcd, &["cancel", "--yes", "-o", "json"]);
     assert_eq!(run.ok().err_has("the version of the cluster rises again").json()["outcome"], "cancelled");
     let run = downgrade(&etcd, &["status"]);
