@@ -109,6 +109,7 @@ fn an_alarm_is_cleared_when_the_members_agree_and_not_before() {
     std::fs::write(&path, bytes).unwrap();
     member.restart();
     in_step(&cluster);
+    compact(&cluster, &["--disarm", "--dry-run", "-o", "json"]).code(5).out_has("CORRUPT remains");
     let run = compact(&cluster, &["--disarm", "--yes", "-o", "json"]);
     let said = run.code(5).json();
     assert!(said["complaints"][0].as_str().unwrap().contains("the hashes differ"), "{said}");
@@ -181,5 +182,8 @@ fn only_the_named_members_are_defragmented() {
     if !super::support::binary::defrag_needs_force() {
         run.code(5).err_has("the cluster is not healthy; nothing was done");
     }
+    // A member that does not respond is no mistake of the command line.
+    let args = ["--defrag", "--member", &name(silent), "--force", "--yes", "--dial-timeout", "500ms"];
+    compact(&cluster, &args).code(3).out_empty().err_has(&format!("the member '{}' does not respond", name(silent)));
     cluster.members[silent].resume();
 }

@@ -162,3 +162,33 @@ fn a_token_does_not_follow_to_endpoints_of_a_stronger_source() {
     let run = Kvadm::new().env("KVADM_ENDPOINTS", "10.255.255.1:1").env("KVADM_TOKEN", "t0k3n").arg("config").run();
     run.ok().err_has("warning: the token is sent to http://10.255.255.1:1 without encryption");
 }
+
+/// A token that is older than a change of users and roles tells nothing about the quorum.
+#[test]
+fn a_stale_token_is_not_a_lost_quorum() {
+    let folder = tempfile::tempdir().unwrap();
+    let etcd = with_jwt(folder.path());
+    let token = token_of(&etcd, "root", ROOT);
+    let run = kvadm(&etcd).env("KVADM_TOKEN", &token).args(["auth", "status", "-o", "json"]).run();
+    let said = run.ok().err_has("the user of the token, which is for user root by its own account").json();
+    assert_eq!((&said["login"], said.get("user")), (&"token".into(), None), "{said}");
+    etcd.etcdctl_ok(&["--user", &format!("root:{ROOT}"), "role", "add", "later"]);
+    for args in [
+        &["status"][..],
+        &["status", "--quorum"],
+        &["status", "--advice"],
+        &["status", "--consistency"],
+        &["member", "list"],
+        &["member", "remove", "m9", "--yes"],
+        &["compact", "--defrag", "--yes"],
+        &["compact", "--disarm", "--yes"],
+        &["downgrade", "status"],
+        &["downgrade", "enable", "3.5", "--yes"],
+        &["downgrade", "cancel", "--yes"],
+    ] {
+        let run = kvadm(&etcd).env("KVADM_TOKEN", &token).args(args).run();
+        run.code(4).out_empty().err_has("get a new token").err_lacks("no quorum").err_lacks(&token);
+    }
+    let run = kvadm(&etcd).env("KVADM_TOKEN", &token).arg("check").run();
+    run.err_lacks("no quorum").out_lacks("no quorum").err_lacks("force-new-cluster").out_lacks("force-new-cluster");
+}

@@ -1,7 +1,7 @@
 //! What one member says of itself.
 
 use super::probes::MemberProbes;
-use crate::kvstore::MemberStatus;
+use crate::kvstore::{Error, MemberStatus};
 use crate::output::MemberRow;
 use crate::transport::{Endpoint, Scheme};
 
@@ -18,6 +18,8 @@ pub struct MemberObservation {
     /// The result of a read; `Ok` without a read for a learner and for a member without a leader, unless the read is
     /// serializable.
     pub read: Result<(), String>,
+    /// Why etcd refuses the login or the token of this command, if it does. That tells nothing about the quorum.
+    pub refused: Option<Error>,
     /// The alarms that the member has raised.
     pub alarms: Vec<String>,
     /// What the member says over HTTP, if that was requested.
@@ -40,6 +42,7 @@ impl MemberObservation {
                  --endpoints"
             )),
             read: Ok(()),
+            refused: None,
             alarms: Vec::new(),
             probes: None,
         }

@@ -80,6 +80,11 @@ impl MemberProbes {
 
     /// What is not known, in words.
     pub fn gaps(&self) -> Vec<String> {
+        if self.serves_nothing() {
+            return vec![
+                "this version of etcd does not serve livez and readyz, and does not tell its feature gates".to_owned(),
+            ];
+        }
         let checks =
             [("livez", &self.livez), ("readyz", &self.readyz)].into_iter().filter_map(|(name, check)| match check {
                 HealthCheck::Unknown(why) => Some(format!("{name} is not known: {why}")),
@@ -92,6 +97,12 @@ impl MemberProbes {
             Err(why) => Some(format!("the feature gates are not known: {why}")),
         };
         checks.chain(features).collect()
+    }
+
+    fn serves_nothing(&self) -> bool {
+        let checks = [&self.livez, &self.readyz];
+        checks.into_iter().all(|check| *check == HealthCheck::NotServed)
+            && self.features.as_ref().is_ok_and(Vec::is_empty)
     }
 
     /// The columns of the status table.

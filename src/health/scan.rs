@@ -218,6 +218,9 @@ pub async fn scan_cluster_again(
         proof: None,
         general,
     };
+    if let Some(error) = refused_by_all(&mut scan) {
+        return Err(error.into());
+    }
     if scan.members.iter().all(|member| member.status.is_err()) {
         return Err(failed(listed.err(), || scan.complaints().join("; ")));
     }
@@ -243,6 +246,15 @@ pub async fn scan_cluster_again(
         scan.proof = Some(quorum::prove(store).await?);
     }
     Ok(scan)
+}
+
+/// The refusal of the login, if it is why no member serves a read. A member that does not respond tells nothing about the login.
+fn refused_by_all(scan: &mut ClusterScan) -> Option<Error> {
+    let reads = |member: &MemberObservation| member.status.is_ok() && member.read.is_ok();
+    if scan.members.iter().any(reads) {
+        return None;
+    }
+    scan.members.iter_mut().find_map(|member| member.refused.take())
 }
 
 /// The error of the member list, or that no member responds.
@@ -287,17 +299,26 @@ async fn observe(index: usize, store: Store, endpoint: Endpoint, serializable: b
     let one = store.pinned(&endpoint);
     let (one, kind) = if serializable { (one.serializable(), "serializable") } else { (one, "linearizable") };
     let status = one.member_status().await;
+    let mut refused = None;
     let read = match &status {
         // Without a leader the read would fail.
         Ok(status) if serializable || !status.learner && status.leader != 0 => match one.revision().await {
             Ok(_) => Ok(()),
             // A denied permission also proves that the quorum answered.
             Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => Ok(()),
-            Err(error) => Err(format!("a {kind} read failed: {}", format_causes(&error))),
+            Err(error) => {
+                let why = format!("a {kind} read failed: {}", format_causes(&error));
+                refused = Some(error).filter(Error::is_auth_refusal);
+                Err(why)
+            }
         },
         _ => Ok(()),
     };
-    let status = status.map_err(|error| format_causes(&error));
+    let status = status.map_err(|error| {
+        let why = format_causes(&error);
+        refused = Some(error).filter(Error::is_auth_refusal);
+        why
+    });
     let address = Some(endpoint);
     (
         index,
@@ -307,6 +328,7 @@ async fn observe(index: usize, store: Store, endpoint: Endpoint, serializable: b
             name: String::new(),
             status,
             read,
+            refused,
             alarms: Vec::new(),
             probes: None,
         },

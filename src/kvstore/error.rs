@@ -162,6 +162,13 @@ impl Error {
         }
     }
 
+    /// Whether etcd refused the user, the password, the token or the permission, which tells nothing about the cluster.
+    pub fn is_auth_refusal(&self) -> bool {
+        use Refusal::{AuthNotEnabled, BadPassword, BadToken, GivenToken, NoUser, Permission, StaleAuth};
+        let kinds = [NoUser, BadPassword, BadToken, GivenToken, StaleAuth, Permission, AuthNotEnabled];
+        kinds.into_iter().any(|kind| self.is_refusal(kind))
+    }
+
     /// Whether the store is over its quota, whether or not the request was applied all the same.
     pub fn is_no_space(&self) -> bool {
         match self {

@@ -36,9 +36,10 @@ enum AuthCommand {
     ///
     /// Prints whether authentication is enabled; how often users and roles were changed
     /// (etcd 3.5 and later); the user of this command, and whether it is recognized by a
-    /// password or a client certificate; whether this user has the role root; and
-    /// whether the user root exists and has the role root, without which authentication
-    /// cannot be enabled. What etcd does not tell to this user is left out.
+    /// password, a client certificate or a token, whose user etcd does not tell; whether
+    /// this user has the role root; and whether the user root exists and has the role
+    /// root, without which authentication cannot be enabled. What etcd does not tell to
+    /// this user is left out.
     #[command(verbatim_doc_comment, after_help = "Examples:\n  kvadm auth status\n  kvadm auth status -o json")]
     Status,
     Enable(enable::Args),

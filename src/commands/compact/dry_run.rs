@@ -49,7 +49,13 @@ impl CompactJob {
             complaints: &done.complaints,
             ..CompactAnswer::default()
         })?;
-        Ok(Exit::Done)
+        let changes = target.is_some_and(|_| !already) || !order.is_empty() || !done.disarmed.is_empty();
+        // As the real run.
+        Ok(match (self.disarm && !done.complaints.is_empty(), changes) {
+            (false, _) => Exit::Done,
+            (true, true) => Exit::Partial,
+            (true, false) => Exit::Conflict,
+        })
     }
 
     async fn dry_run_disarm(&self, ctx: &Context, scan: &ClusterScan, done: &mut CompactResult) -> Result<(), Failure> {

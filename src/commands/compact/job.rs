@@ -124,7 +124,7 @@ impl CompactJob {
     fn selected(&self, scan: Option<&ClusterScan>) -> Result<Vec<u64>, Failure> {
         let Some(scan) = scan else { return Ok(Vec::new()) };
         let named = self.defrag.as_ref().map_or(&[][..], |options| options.named.as_slice());
-        named_members(named, scan).map_err(|why| Failure::usage(format!("--member: {why}")))
+        named_members(named, scan)
     }
 
     fn question(&self, target: Option<Revision>, members: usize, scan: Option<&ClusterScan>) -> String {

@@ -1,5 +1,6 @@
 //! Plans the steps and their preconditions. No I/O.
 
+use crate::error::{Exit, Failure};
 use crate::health::{ClusterScan, MemberObservation};
 use crate::kvstore::{Alarm, MemberStatus, Revision, parse_hex};
 use crate::plural::grouped;
@@ -90,7 +91,7 @@ pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> ClearableAlarms {
 ///
 /// # Errors
 /// A text that names no member, or several.
-pub fn named_members(named: &[String], scan: &ClusterScan) -> Result<Vec<u64>, String> {
+pub fn named_members(named: &[String], scan: &ClusterScan) -> Result<Vec<u64>, Failure> {
     if named.is_empty() {
         return Ok(answering(scan).map(|(_, status)| status.id).collect());
     }
@@ -116,16 +117,25 @@ pub fn named_members(named: &[String], scan: &ClusterScan) -> Result<Vec<u64>, S
         let shown = text.escape_debug();
         match found.as_slice() {
             [Some(id)] => ids.extend((!ids.contains(id)).then_some(*id)),
-            [None] => return Err(format!("the member '{shown}' does not respond")),
+            [None] => {
+                let failure =
+                    Failure::new(Exit::Unreachable, format!("--member: the member '{shown}' does not respond"));
+                return Err(failure.hint("start it again, or run 'kvadm status' to see why it does not respond"));
+            }
             [] => {
                 let all = answering(scan).map(|(member, status)| match member.name.as_str() {
                     "" => format!("{:x} ({})", status.id, member.endpoint),
                     name => format!("{name} ({:x}, {})", status.id, member.endpoint),
                 });
                 let all = all.collect::<Vec<_>>().join(", ");
-                return Err(format!("no member has the ID, name or URL '{shown}'; the members are {all}"));
+                return Err(Failure::usage(format!(
+                    "--member: no member has the ID, name or URL '{shown}'; the members are {all}"
+                )));
             }
-            _ => return Err(format!("several members are called '{shown}': use their IDs or URLs")),
+            _ => {
+                let what = format!("--member: several members are called '{shown}': use their IDs or URLs");
+                return Err(Failure::usage(what));
+            }
         }
     }
     Ok(ids)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::health::{ClusterScan, probe_members};
+use crate::health::{ClusterScan, FeatureGate, HealthCheck, probe_members};
 
 /// A longer wait is explained.
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
@@ -24,20 +24,42 @@ pub async fn run(ctx: &Context, scan: &mut ClusterScan) -> Result<(), Failure> {
     Ok(asking.await?)
 }
 
-/// Says which feature gates are enabled, and what is not known.
+/// Says what the checks tell, which feature gates are enabled, and what is not known. What all members say alike is said once.
 pub fn remark(ctx: &Context, scan: &ClusterScan) {
+    let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut asked = 0_usize;
     for member in &scan.members {
         let Some(probes) = &member.probes else { continue };
-        for gap in probes.gaps() {
-            ctx.out.note(&format!("{}: {gap}", member.endpoint));
+        asked += 1;
+        let mut remarks = probes.gaps();
+        if !ctx.out.is_data() {
+            if probes.livez == HealthCheck::Ok && probes.readyz == HealthCheck::Ok {
+                remarks.push("livez and readyz are ok".to_owned());
+            }
+            remarks.extend(enabled_features(probes.features.as_deref().unwrap_or_default()));
         }
-        let features = probes.features.as_deref().unwrap_or_default();
-        if features.is_empty() || ctx.out.is_data() {
-            continue;
+        for remark in remarks {
+            match said.iter_mut().find(|(other, _)| *other == remark) {
+                Some((_, endpoints)) => endpoints.push(&member.endpoint),
+                None => said.push((remark, vec![&member.endpoint])),
+            }
         }
-        let enabled: Vec<&str> =
-            features.iter().filter(|feature| feature.enabled).map(|feature| feature.name.as_str()).collect();
-        let enabled = if enabled.is_empty() { "none".to_owned() } else { enabled.join(", ") };
-        ctx.out.note(&format!("{}: enabled features: {enabled}", member.endpoint));
     }
+    for (remark, endpoints) in said {
+        let whose = match endpoints.len() {
+            all if all == asked && all > 1 => "all members".to_owned(),
+            _ => endpoints.join(", "),
+        };
+        ctx.out.note(&format!("{whose}: {remark}"));
+    }
+}
+
+fn enabled_features(features: &[FeatureGate]) -> Option<String> {
+    if features.is_empty() {
+        return None;
+    }
+    let enabled: Vec<&str> =
+        features.iter().filter(|feature| feature.enabled).map(|feature| feature.name.as_str()).collect();
+    let enabled = if enabled.is_empty() { "none".to_owned() } else { enabled.join(", ") };
+    Some(format!("enabled features: {enabled}"))
 }

@@ -33,12 +33,14 @@ pub fn show(ctx: &Context, scan: &ClusterScan, time: Option<String>) -> Result<(
 fn say_downgrade(ctx: &Context, scan: &ClusterScan) {
     let states = scan.members.iter().filter_map(|member| member.status.as_ref().ok()?.downgrade.as_ref());
     let target = states.into_iter().find_map(|state| match state {
-        DowngradeState::Enabled { target } => Some(target),
+        DowngradeState::Enabled { target } => {
+            Some(target.as_ref().map_or_else(String::new, |target| format!(" to {target}")))
+        }
         DowngradeState::Disabled => None,
     });
     if let Some(target) = target {
         let line = ctx.command_line(&["downgrade", "status"]);
-        ctx.out.note(&format!("a downgrade to {target} is enabled: see '{line}'"));
+        ctx.out.note(&format!("a downgrade{target} is enabled: see '{line}'"));
     }
 }
 

@@ -24,8 +24,8 @@ pub enum DowngradeState {
     Disabled,
     /// Members may be restarted with this version.
     Enabled {
-        /// The version, as etcd tells it.
-        target: String,
+        /// The version; `None` if etcd does not tell it.
+        target: Option<String>,
     },
 }
 
@@ -65,7 +65,9 @@ impl Store {
         let options = DowngradeOptions::Enable(target.to_owned());
         let sent = self.downgrade("downgrade enable", Idempotency::None, options).await;
         let is_done = |state: &DowngradeState| match state {
-            DowngradeState::Enabled { target: now } => minor_version(now) == minor_version(target),
+            DowngradeState::Enabled { target: Some(now) } => minor_version(now) == minor_version(target),
+            // etcd has accepted the version before: the cluster can go to no other one.
+            DowngradeState::Enabled { target: None } => true,
             DowngradeState::Disabled => false,
         };
         self.read_back_downgrade(sent, is_done).await
@@ -96,15 +98,16 @@ impl Store {
         };
         // While a downgrade is enabled, the cluster's version becomes that of the target, whose own target is one version back.
         let further = previous_version(&target);
-        let answer = match (self.validate_downgrade(&target).await, further) {
+        let (answer, told) = match (self.validate_downgrade(&target).await, further) {
             (Err(error), Some(further)) if error.is_refusal(Refusal::DowngradeTarget) => {
-                self.validate_downgrade(&further).await
+                (self.validate_downgrade(&further).await, Some(target))
             }
-            (answer, _) => answer,
+            // The member may run the target already, or the cluster's version is not lowered yet.
+            (answer, _) => (answer, None),
         };
         match answer {
             Ok(_) => Ok(DowngradeState::Disabled),
-            Err(error) if error.is_refusal(Refusal::DowngradeEnabled) => Ok(DowngradeState::Enabled { target }),
+            Err(error) if error.is_refusal(Refusal::DowngradeEnabled) => Ok(DowngradeState::Enabled { target: told }),
             Err(error) => Err(error),
         }
     }

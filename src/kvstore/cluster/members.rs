@@ -147,7 +147,9 @@ impl Store {
             errors: answer.errors().iter().map(|error| with_hex_ids(error)).collect(),
             storage_version: Some(answer.storage_version().to_owned()).filter(|version| !version.is_empty()),
             downgrade: answer.0.downgrade_info.as_ref().map(|info| match info.enabled {
-                true => DowngradeState::Enabled { target: info.target_version.clone() },
+                true => DowngradeState::Enabled {
+                    target: Some(info.target_version.clone()).filter(|target| !target.is_empty()),
+                },
                 false => DowngradeState::Disabled,
             }),
             latency: sent.elapsed(),

@@ -11,7 +11,7 @@ pub struct AuthStatusAnswer<'a> {
     pub auth_revision: Option<u64>,
     /// The user of this command.
     pub user: Option<&'a str>,
-    /// `password` or `certificate`.
+    /// `password`, `certificate` or `token`.
     pub login: Option<&'static str>,
     /// Whether the user has the role `root`; `None` if it is not known.
     pub administrator: Option<bool>,

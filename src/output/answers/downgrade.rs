@@ -22,7 +22,7 @@ pub struct DowngradeMemberRow<'a> {
 fn word(state: &DowngradeState) -> (&'static str, Tone, Option<&str>) {
     match state {
         DowngradeState::Disabled => ("disabled", Tone::Neutral, None),
-        DowngradeState::Enabled { target } => ("enabled", Tone::Warning, Some(target)),
+        DowngradeState::Enabled { target } => ("enabled", Tone::Warning, target.as_deref()),
     }
 }
 

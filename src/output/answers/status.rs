@@ -55,7 +55,7 @@ impl Record for DowngradeState {
             Self::Disabled => visit(always("enabled", Value::Bool(false))),
             Self::Enabled { target } => {
                 visit(always("enabled", Value::Bool(true)));
-                visit(always("target_version", Value::Str(target)));
+                visit(data("target_version", Value::str(target.as_deref())));
             }
         }
     }

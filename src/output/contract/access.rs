@@ -13,7 +13,7 @@ pub(super) static AUTH_STATUS: RecordSpec = record(
         has("authentication", "").one_of(&["enabled", "disabled", "unknown"]),
         may("auth_revision", ""),
         may("user", "the user of the command"),
-        may("login", "").one_of(&["password", "certificate"]),
+        may("login", "").one_of(&["password", "certificate", "token"]),
         may("administrator", ""),
         may("root_ready", ""),
     ],

@@ -67,7 +67,7 @@ pub(super) static DOWNGRADE: RecordSpec = record(
     "",
     &[
         has("state", "").one_of(&["enabled", "disabled"]),
-        may("target_version", "the version of the enabled downgrade"),
+        may("target_version", "the version of the enabled downgrade; etcd 3.5 does not always tell it"),
         may("cluster_version", "absent if a downgrade is enabled or not possible"),
         may("possible_target", ""),
         has("members", "").of(&DOWNGRADE_MEMBER),
