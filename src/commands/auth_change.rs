@@ -18,7 +18,7 @@ use crate::plural::counted;
 const CONCURRENT_REQUESTS: usize = 16;
 /// Time limit for looking for a user whose addition was not answered.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long reading the roles of all users may take without a word.
+/// How long kvadm reads the roles of all users before it says so.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
 /// Names that an error lists.
 const LISTED_NAMES: usize = 8;

@@ -54,7 +54,10 @@ fn a_file_says_who_may_do_what() {
 #[test]
 fn what_is_wrong_has_its_line_and_a_suggestion() {
     let with = |from: &str, to: &str| SAMPLE.replacen(from, to, 1);
-    let too_long = format!("role '{}…': the name has 1025 bytes, and kvadm sends 1024 at most", "n".repeat(64));
+    let too_long = format!(
+        "role '{}…': the name has 1025 bytes, and kvadm sends 1024 at most: etcd does not survive a very long one",
+        "n".repeat(64)
+    );
     let cases = [
         (
             with("permissions:\n      - {access: read, prefix", "permisions:\n      - {access: read, prefix"),
@@ -100,14 +103,14 @@ fn what_is_wrong_has_its_line_and_a_suggestion() {
             12,
             "role 'app-writer': key: invalid escape at byte 0: use \\xNN, \\t, \\n, \\r, \\0 or \\\\",
         ),
-        (with("all: true", "all: false"), 13, "role 'auditor': all: must be true, not a boolean"),
+        (with("all: true", "all: false"), 13, "role 'auditor': all: must be true, not false"),
         (
             with("  nothing: {}", "  nothing:"),
             14,
             "role 'nothing': must be a mapping such as {permissions: [{access: read, prefix: /app/}]}, not nothing",
         ),
         (with("  nothing: {}", "  \"\": {}"), 14, "a role has an empty name"),
-        (with("  nothing: {}", &format!("  {}: {{}}", "n".repeat(1025))), 14, too_long.as_str()),
+        (with("  nothing: {}", &format!("  ? {}\n  : {{}}", "n".repeat(1025))), 14, too_long.as_str()),
         (
             with("  nothing: {}", "  root: {}"),
             14,
