@@ -397,7 +397,7 @@ fn logins() {
     let refused = anonymous(&etcd).args(["status", "--diagnose"]).run();
     refused.code(4).out_has("  FAIL  auth ").out_has("user name is empty").err_has("the endpoint does not work");
     let both = format!("{},{}", etcd.endpoint(), shared().endpoint());
-    diagnose(&both).run().code(6);
+    diagnose(&both).run().code(4).err_has("list endpoints of one cluster only");
     diagnose(&format!("{},{}", etcd.endpoint(), refusing())).run().code(3);
 
     let said = found(diagnose(&shared().endpoint()).args(["--user", "app"]).env("KVADM_PASSWORD", LIMITED), 0);
