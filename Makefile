@@ -17,7 +17,7 @@ WITH_PROTOC = PROTOC="$(PROTOC)"
 INTERRUPTIBLE = $(shell env --default-signal=INT,QUIT true 2>/dev/null && echo env --default-signal=INT,QUIT)
 
 # Most tests wait for servers most of the time.
-TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 BENCH = $(WITH_PROTOC) .ci/bench
 

@@ -114,7 +114,7 @@ fn the_answer_is_what_etcd_decides() {
     let seed = std::env::var("KVADM_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64)
     });
-    println!("KVADM_FUZZ_SEED={seed}");
+    eprintln!("KVADM_FUZZ_SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));

@@ -131,7 +131,7 @@ fn without_a_quorum_the_exit_code_is_that_of_an_unreachable_cluster() {
 fn keys_that_cannot_be_deleted_are_named() {
     let etcd = Etcd::start();
     let running = latency(&etcd.endpoint(), &["1s", "--op-timeout", "3s"]).spawn();
-    super::support::eventually("a write", SOON, || etcd.etcdctl_ok(&["get", "--prefix", "kvadm/"]) != "");
+    super::support::eventually("a write", SOON, || !etcd.etcdctl_ok(&["get", "--prefix", "kvadm/"]).is_empty());
     etcd.pause();
     let run = running.wait();
     run.code(6).err_has("warning: cannot delete the keys below kvadm/.latency/").err_has("they expire within 31s");

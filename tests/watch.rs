@@ -525,7 +525,8 @@ fn a_long_backlog_of_single_changes_comes_whole_and_in_order() {
     let record = |key: &str, n: usize| format!("{{\"key\":\"{key}\",\"value\":\"{n}\"}}\n");
     let records: String =
         (0..9000).map(|n| record(if (4000..6500).contains(&n) { "/elsewhere" } else { "/long/k" }, n)).collect();
-    Kvadm::new().endpoint(&etcd).args(["put", "--from", "-", "-q"]).stdin(records).run().ok();
+    let load = Kvadm::new().endpoint(&etcd).args(["put", "--from", "-", "-q"]).stdin(records);
+    load.timeout(Duration::from_secs(90)).run().ok();
     let args = ["watch", "/long/", "--rev", "1", "--count", "6500", "-o", "json", "-vv"];
     let run = Kvadm::new().endpoint(&etcd).args(args).timeout(Duration::from_secs(60)).run();
     let lines = run.ok().json_lines();

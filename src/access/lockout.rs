@@ -153,10 +153,10 @@ mod tests {
                 }
                 AuthChange::GrantRole { user, role } | AuthChange::RevokeRole { user, role } => {
                     let has = matches!(change, AuthChange::GrantRole { .. });
-                    if let (Some(at), Some(role)) = (index(user), role_index(role)) {
-                        if let Some(roles) = &mut self.users[at] {
-                            roles[role] = has;
-                        }
+                    if let (Some(at), Some(role)) = (index(user), role_index(role))
+                        && let Some(roles) = &mut self.users[at]
+                    {
+                        roles[role] = has;
                     }
                 }
                 AuthChange::DeleteRole { name } => {

@@ -93,7 +93,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
 fn refuses_database(path: &str) -> bool {
     let is_reader =
         |reader: &&str| *reader == path || reader.strip_prefix(path).is_some_and(|rest| rest.starts_with(' '));
-    !path.is_empty() && !READERS.iter().any(|reader| is_reader(&reader))
+    !path.is_empty() && !READERS.iter().any(is_reader)
 }
 
 /// Hides them from a built grammar's `-h`, and `--db` from the help of verbs that refuse it; `path` is the verb's name.

@@ -213,15 +213,12 @@ pub async fn explain(ctx: &Context, store: &Store, change: &AuthChange, error: E
         failure =
             failure.hint(format!("if the role had another permission for these keys, it may be revoked: '{show}'"));
     }
-    if let (
-        Some(Error::Refused { kind: Refusal::PermissionNotGranted, .. }),
-        AuthChange::RevokePermission { role, .. },
-    ) = (failure.store_error(), change)
+    if let (Some(Error::Refused { kind: Refusal::PermissionNotGranted, .. }), AuthChange::RevokePermission { role, .. }) =
+        (failure.store_error(), change)
+        && let Ok(permissions) = store.role_permissions(role).await
     {
-        if let Ok(permissions) = store.role_permissions(role).await {
-            let granted: Vec<String> = permissions.iter().map(format_permission).collect();
-            failure.hints = vec![format!("role {} has: {}", shown(role), listed(&granted))];
-        }
+        let granted: Vec<String> = permissions.iter().map(format_permission).collect();
+        failure.hints = vec![format!("role {} has: {}", shown(role), listed(&granted))];
     }
     failure
 }

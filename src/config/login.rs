@@ -125,10 +125,9 @@ enum Token {
 }
 
 /// The strongest file with a token, and the strongest token of a variable.
-fn token_sources(
-    layers: &mut Layers<'_>,
-    overrides: &Overrides,
-) -> Result<(Option<Sourced<Token>>, Option<Sourced<Token>>), ConfigError> {
+type TokenChoice = (Option<Sourced<Token>>, Option<Sourced<Token>>);
+
+fn token_sources(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<TokenChoice, ConfigError> {
     let file = layers.values.path(keys::TOKEN_FILE.name)?;
     let file = file.map(|given| Sourced { value: given.value.path, source: given.source });
     let files = layers.choose(&keys::TOKEN_FILE, overrides.token_file.clone(), file, in_env::path)?;

@@ -204,7 +204,8 @@ fn reply(query: &[u8], name: &str, answer: &DnsAnswer, is_udp: bool) -> Option<V
         DnsAnswer::Garbage => [id, &[0xff; 40]].concat(),
         DnsAnswer::WrongId(records) => message(&[!id[0], !id[1]], 0, false, &encoded(records)),
         DnsAnswer::CnameLoop => {
-            let other = if name.starts_with("loop.") { &name[5..] } else { &format!("loop.{name}") };
+            let looped = format!("loop.{name}");
+            let other = name.strip_prefix("loop.").unwrap_or(&looped);
             message(id, 0, false, &[record(5, &wire_name(other))])
         }
         DnsAnswer::Alias(other, records) => {

@@ -173,10 +173,18 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
         22 => {
             let urls = ["http://127.0.0.1:2".to_owned()];
             match operation / OPERATIONS % 4 {
-                0 => drop(store.member_add(&urls, true).await?),
-                1 => drop(store.member_update(0xa1, &urls).await?),
-                2 => drop(store.member_promote(0xa1).await?),
-                _ => drop(store.transfer_leadership(0xa1).await?),
+                0 => {
+                    store.member_add(&urls, true).await?;
+                }
+                1 => {
+                    store.member_update(0xa1, &urls).await?;
+                }
+                2 => {
+                    store.member_promote(0xa1).await?;
+                }
+                _ => {
+                    store.transfer_leadership(0xa1).await?;
+                }
             }
         }
         _ => {

@@ -132,12 +132,13 @@ pub async fn promote(ctx: &Context, args: &PromoteMember) -> Result<Exit, Failur
         return Ok(Exit::Done);
     }
     let again = ctx.command_line(&["member", "promote"]).key(format!("{id:x}").as_bytes()).words(["--wait", "10m"]);
-    if args.wait.is_none() && !args.force {
-        if let WaitState::Pending(why) = caught_up(ctx, id, &name).await? {
-            return Err(Failure::conflict(why)
-                .context(format!("learner {} was not promoted: it has not caught up", target.label()))
-                .hint(format!("to wait until it has: {}", in_quotes(&again))));
-        }
+    if args.wait.is_none()
+        && !args.force
+        && let WaitState::Pending(why) = caught_up(ctx, id, &name).await?
+    {
+        return Err(Failure::conflict(why)
+            .context(format!("learner {} was not promoted: it has not caught up", target.label()))
+            .hint(format!("to wait until it has: {}", in_quotes(&again))));
     }
     promote_when_ready(&steps, id, &name, args.wait, vec![format!("to go on: {}", in_quotes(&again))]).await?;
     Ok(Exit::Done)

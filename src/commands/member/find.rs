@@ -109,6 +109,6 @@ pub mod tests {
         let views = [view(1, "m", 2380), view(2, "m", 2480)];
         let members: Vec<&MemberView> = views.iter().collect();
         assert_eq!(find_member(&members, "m").err().expect("two").exit, Exit::Usage);
-        assert_eq!(find_member(&members, "2").ok().expect("the ID").member.id, 2);
+        assert_eq!(find_member(&members, "2").expect("the ID").member.id, 2);
     }
 }
