@@ -72,7 +72,8 @@ fn an_alarm_is_cleared_when_the_members_agree_and_not_before() {
         .err_lacks("clear NOSPACE");
     // A reclaim is refused, by kvadm or with --force by etcd, and does not clear it.
     let run = Kvadm::new().endpoint(&cluster).args(["compact", "--reclaim", "--yes"]).unforced().run();
-    run.code(5);
+    let text = run.code(5).stderr_text();
+    assert!(text.contains("the cluster is not healthy") && text.contains("CORRUPT"), "{text}");
     assert!(alarms(&cluster.members[0]).contains("CORRUPT"));
     let run = compact(&cluster, &["--disarm", "--yes", "-o", "json"]);
     let said = run.ok().err_has("CORRUPT is cleared; the store accepts writes again").json();
