@@ -21,7 +21,7 @@ TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 BENCH = $(WITH_PROTOC) .ci/bench
 
-.PHONY: help demo test test-versions soak bench bench-report build install bless check clean-tools
+.PHONY: help demo test test-versions soak bench bench-report scale build install bless check clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +41,14 @@ soak: ## guard 10000 commands with one lock, and mirror, under faults (SOAK_ACQU
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
 	$(WITH_PROTOC) $(INTERRUPTIBLE) $(CARGO) test --test kvadm -- --ignored --nocapture lock_soak:: mirror_faults::
 
-bench: ## compare kvadm with etcdctl (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
+bench: ## compare kvadm with etcdctl (BENCH_VERSIONS=3.5,3.6,3.7 BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
 	@$(BENCH)
 
 bench-report: ## run the benchmark and write benches/RESULTS.md
 	@BENCH_REPORT=benches/RESULTS.md $(BENCH)
+
+scale: ## run kvadm on very many keys once and write benches/SCALE.md (SCALE_KEYS=10000000 SCALE_MINUTES=25)
+	@SCALE_REPORT=$${SCALE_REPORT-benches/SCALE.md} $(BENCH) scale
 
 build: ## build the release binary, target/release/kvadm
 	$(WITH_PROTOC) $(CARGO) build --release

@@ -53,8 +53,11 @@ pub struct Case {
     pub kvadm: Cmd,
     /// etcdctl, or what else the row is compared with.
     pub other: Option<Cmd>,
+    /// The least that a client can do.
     pub floor: Option<Cmd>,
-    /// Run before each of the three, and not measured.
+    /// The least that a client can do in answers of bounded size.
+    pub bounded: Option<Cmd>,
+    /// Run before each of them, and not measured.
     pub before: Vec<Cmd>,
     pub keys: u64,
     pub targets: Vec<Target>,
@@ -80,17 +83,35 @@ pub struct Place<'a> {
     pub keys: u64,
     /// Parts of the names of the cases to run, separated by commas; empty for all.
     pub names: String,
+    /// The minor version of etcd 3 and of etcdctl.
+    pub minor: u32,
+    /// Whether this is the first version of etcd in this run, which runs the cases that do not depend on the version.
+    pub first: bool,
 }
 
-/// A command without a shell that runs to its end.
+/// A command without a shell that runs to its end and exits with 0.
 pub fn cmd(argv: &[&str]) -> Cmd {
-    Cmd { argv: argv.iter().map(|word| (*word).to_owned()).collect(), until: Until::End }
+    Cmd { argv: argv.iter().map(|word| (*word).to_owned()).collect(), until: Until::End, codes: vec![0] }
+}
+
+/// The same command, of which these exit codes are expected.
+pub fn expect(mut cmd: Cmd, codes: &[i32]) -> Cmd {
+    cmd.codes = codes.to_vec();
+    cmd
 }
 
 impl Place<'_> {
     /// Whether a case of this name is to run.
     pub fn wants(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.split(',').any(|part| name.contains(part.trim()))
+        let named = || self.names.split(',').any(|part| name.contains(part.trim()));
+        (self.first || !crate::versions::is_once(name)) && (self.names.is_empty() || named())
+    }
+
+    /// Whether one of these cases may be to run; the names may lack a part, such as a size.
+    fn may_want(&self, names: &[&str]) -> bool {
+        let named = |name: &str| self.names.split(',').any(|part| name.contains(part.trim()) || part.contains(name));
+        let asked = |name: &&&str| self.names.is_empty() || named(name);
+        names.is_empty() || names.iter().filter(asked).any(|name| self.first || !crate::versions::is_once(name))
     }
 
     pub fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
@@ -130,7 +151,11 @@ impl Place<'_> {
     }
 }
 
-fn until(mut cmd: Cmd, until: Until) -> Cmd {
+/// The same command, stopped when its work is done. One that works until another command has ended must not end before.
+pub fn until(mut cmd: Cmd, until: Until) -> Cmd {
+    if matches!(until, Until::Ended(_)) {
+        cmd.codes.clear();
+    }
     cmd.until = until;
     cmd
 }
@@ -138,29 +163,42 @@ fn until(mut cmd: Cmd, until: Until) -> Cmd {
 /// A case that is run alone.
 pub fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
     let (name, targets) = (name.to_owned(), targets.to_vec());
-    Case { name, how: How::Alone, kvadm, other, floor: None, before: Vec::new(), keys: 0, targets }
+    Case { name, how: How::Alone, kvadm, other, floor: None, bounded: None, before: Vec::new(), keys: 0, targets }
 }
 
 /// The prefixes that hold data before the first case, and how their keys are spread.
 pub const LOADED: [(&str, &str); 5] =
     [("/k/", "decimal"), ("/uuid/", "uuid"), ("/skewed/", "skewed"), ("/deep/", "deep"), ("/binary/", "binary")];
 
-/// Every case, in the order in which they run.
+/// Some cases, and what they need in the stores.
+type Group = fn(&Place<'_>) -> Result<Vec<Case>, String>;
+
+/// Every case by groups, in the order in which they run. A group is prepared right before it runs. The names tell whether a
+/// group is wanted at all; a group without names is cheap to prepare.
+pub const GROUPS: [(&[&str], Group); 11] = [
+    (&[], gets),
+    (&[], |p| Ok(lists(p))),
+    (&[], |p| Ok(crate::versions::streams(p))),
+    (&["put --from", "copy", "delete --prefix"], writes),
+    (&["diff of two stores", "diff of two revisions", "restore of 1 %"], comparisons),
+    (&["mirror, missed puts of distinct keys", "mirror, missed puts of one key"], mirrors),
+    (&[], backups),
+    (&[], watches),
+    (&[], |p| Ok(locks(p))),
+    (&["allocate new", "gc ids", "gc metadata"], growth),
+    (&[], crate::database::rows),
+];
+
+/// The wanted cases of a group, prepared.
 ///
 /// # Errors
-/// Files that cannot be written.
-pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
-    let mut cases = gets(p);
-    cases.extend(lists(p));
-    cases.extend(writes(p)?);
-    cases.extend(comparisons(p)?);
-    cases.extend(mirrors(p)?);
-    cases.extend(backups(p)?);
-    cases.extend(watches(p)?);
-    cases.extend(locks(p));
-    cases.extend(growth(p)?);
-    cases.extend(crate::database::rows(p)?);
-    Ok(cases)
+/// The stores or the files cannot be filled.
+pub fn prepared(p: &Place<'_>, (names, group): (&[&str], Group)) -> Result<Vec<Case>, String> {
+    if !p.may_want(names) {
+        return Ok(Vec::new());
+    }
+    let wanted = group(p)?.into_iter().filter(|case| p.wants(&case.name)).collect();
+    crate::floors::add(p, crate::versions::adjusted(p, wanted))
 }
 
 fn decimal(p: &Place<'_>, n: u64) -> String {
@@ -168,7 +206,7 @@ fn decimal(p: &Place<'_>, n: u64) -> String {
     String::from_utf8_lossy(&Shape::Decimal.key("/k/", n)).into_owned()
 }
 
-fn gets(p: &Place<'_>) -> Vec<Case> {
+fn gets(p: &Place<'_>) -> Result<Vec<Case>, String> {
     use Target::{Memory, Millis, Wall};
     let one = decimal(p, p.keys / 2);
     let ca = p.file("tls.pem");
@@ -178,15 +216,17 @@ fn gets(p: &Place<'_>) -> Vec<Case> {
         let theirs = p.etcdctl_at(&endpoint, &["--cacert", &ca, "get", "k"]);
         (p.kvadm_at(&endpoint, &["--ca-file", &ca, "get", "k"]), theirs)
     };
+    let secure = format!("https://{}", p.tls);
+    crate::measure::run(&p.kvadm_at(&secure, &["--ca-file", &ca, "put", "k", "x"]), p.work)?;
     let row = |name: &str, (ours, theirs), targets: &[Target]| case(name, ours, Some(theirs), targets);
-    vec![
+    Ok(vec![
         row("get", get(&p.endpoint), &[Wall(0.15), Memory(8.0)]),
         row("get over TLS", tls(&p.tls), &[Wall(0.35)]),
         // One round trip behind the TCP connection, which the proxy accepts at once. TLS 1.3 takes one more, and TLS 1.2,
         // which etcd 3.5 speaks, two.
         row("get, 50 ms away", get(&p.far), &[Millis(90.0)]),
         row("get over TLS, 50 ms away", tls(&p.tls_far), &[Millis(190.0)]),
-    ]
+    ])
 }
 
 fn lists(p: &Place<'_>) -> Vec<Case> {
@@ -214,7 +254,7 @@ fn lists(p: &Place<'_>) -> Vec<Case> {
     for (prefix, shape) in &LOADED[1..] {
         // etcd itself takes longer for keys that were not written in their order; the floor, one Range, shows it.
         let name = format!("list of {shape} keys, compared with decimal");
-        let case = case(&name, p.kvadm(&["list", prefix]), Some(list(&[])), &[Wall(1.3), Floor(1.2)]);
+        let case = case(&name, p.kvadm(&["list", prefix]), Some(list(&[])), &[Wall(1.3), Floor(1.3)]);
         cases.push(Case { floor: Some(p.client("range", &[prefix])), ..case });
     }
     cases.into_iter().map(|case| Case { keys: p.keys, ..case }).collect()
@@ -238,7 +278,8 @@ fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let copy = |prefix: &str| {
         let common = "--op-timeout 600s";
         let from = format!("{} --endpoints {} {common} list {prefix} -o json", p.kvadm, p.endpoint);
-        cmd(&["sh", "-c", &format!("{from} | {} --endpoints {} {common} put --from -", p.kvadm, p.second)])
+        let script = format!("{from} | {} --endpoints {} {common} put --from -", p.kvadm, p.second);
+        cmd(&["bash", "-o", "pipefail", "-c", &script])
     };
     let mirror = p.etcdctl(&["make-mirror", &p.second, "--prefix", mirrored]);
     let mirror = until(mirror, Until::Ended(p.client_at(&p.second, "await", &[&decimal(p, few - 1), "1"]).argv));
@@ -276,7 +317,7 @@ fn comparisons(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let common = "--op-timeout 600s";
     let kvadm = format!("{} --endpoints {} {common}", p.kvadm, p.endpoint);
     let second = format!("{} --endpoints {} {common}", p.kvadm, p.second);
-    let shell = |script: String| cmd(&["sh", "-c", &script]);
+    let shell = |script: String| cmd(&["bash", "-o", "pipefail", "-c", &script]);
     let copy = format!("{kvadm} list /k/ -o json | {second} put --from - && {second} put --from {changed}");
     crate::measure::run(&p.one_delete(&p.second, "/k/"), p.work)?;
     crate::measure::run(&shell(copy), p.work)?;
@@ -286,15 +327,17 @@ fn comparisons(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let revision = revision(p)?;
     // Before the last load of a hundredth of the keys: each of its revisions has a batch of records.
     let before = revision - i64::try_from(p.keys / 100 / 100).unwrap_or(1).max(1);
-    let differs = |script: String| {
-        shell(format!("XDG_CONFIG_HOME={}; export XDG_CONFIG_HOME; {script}; [ $? -le 1 ]", p.file("contexts")))
-    };
-    let two = differs(format!("{kvadm} diff /k/ --source context:second"));
-    let lists = shell(format!("{second} list /k/ & {kvadm} list /k/; wait"));
-    let past = differs(format!("{kvadm} diff /k/ --source rev:{before}"));
-    let names = shell(format!("{kvadm} list /k/ --rev {before} --keys-only & {kvadm} list /k/ --keys-only; wait"));
+    // Both sides differ: kvadm exits with 1.
+    let contexts = format!("XDG_CONFIG_HOME={}; export XDG_CONFIG_HOME", p.file("contexts"));
+    let two = expect(shell(format!("{contexts}; exec {kvadm} diff /k/ --source context:second")), &[1]);
+    let at_once = |first: String, second: String| shell(format!("{first} & {second} && wait $!"));
+    let lists = at_once(format!("{second} list /k/"), format!("{kvadm} list /k/"));
+    let past = expect(shell(format!("exec {kvadm} diff /k/ --source rev:{before}")), &[1]);
+    let keys_only = format!("{kvadm} list /k/ --keys-only");
+    let names = at_once(format!("{keys_only} --rev {before}"), keys_only);
     let restore = shell(format!("{kvadm} restore /k/ --source rev:{revision} --yes"));
-    let by_hand = differs(format!("{kvadm} diff /k/ --source rev:{revision}; {kvadm} put --from {original}"));
+    let diff = format!("{kvadm} diff /k/ --source rev:{revision}");
+    let by_hand = shell(format!("{diff}; [ $? = 1 ] && {kvadm} put --from {original}"));
     let row =
         |name: &str, ours, theirs, targets: &[Target]| Case { keys: p.keys, ..case(name, ours, Some(theirs), targets) };
     Ok(vec![
@@ -311,7 +354,7 @@ fn comparisons(p: &Place<'_>) -> Result<Vec<Case>, String> {
 /// write one change only.
 fn mirrors(p: &Place<'_>) -> Result<Vec<Case>, String> {
     use Target::{Memory, Rate};
-    let changes = p.keys.min(20_000);
+    let changes = p.keys.min(10_000);
     let hot = p.file("hot");
     write(&hot, |out| (0..2000).try_for_each(|n| writeln!(out, r#"{{"key":"/mir/hot","value":"{n}"}}"#)))?;
     let common = "--op-timeout 600s";
@@ -356,19 +399,23 @@ fn watches(p: &Place<'_>) -> Result<Vec<Case>, String> {
         let top = until(p.kvadm(&["top", "/top/"]), Until::Ended(steady.argv));
         cases.push(Case { keys: 200_000, ..case(name, top, None, &[Core(0.1), Memory(32.0)]) });
     }
-    // The backlog is written now, so that every round replays the same one.
-    for (name, prefix, part) in
-        [("watch, backlog of transactions", "/log/", "load"), ("watch, backlog of puts", "/puts/", "puts")]
-    {
+    // The backlog is written now, so that every round replays the same one. etcd reads the rest of it again for each
+    // thousand revisions, so that its time grows with the square of their number: of single puts there are fewer.
+    let puts = (p.keys / 5).min(100_000);
+    for (name, prefix, part, events) in [
+        ("watch, backlog of transactions", "/log/", "load", events),
+        ("watch, backlog of puts", "/puts/", "puts", puts),
+    ] {
+        if !p.wants(name) {
+            continue;
+        }
         let revision = (revision(p)? + 1).to_string();
         let keys = events.to_string();
         let args: &[&str] = if part == "load" { &[prefix, &keys, "decimal"] } else { &[prefix, &keys] };
         crate::measure::run(&p.client(part, args), p.work)?;
         let (ours, theirs) = both(prefix, &["--rev", &revision]);
-        // A thousand revisions are one answer: of transactions that is more than any fixed bound but etcd's own.
-        let targets: &[Target] = if part == "load" { &[Wall(0.5)] } else { &[Wall(0.5), Memory(24.0)] };
         let (ours, theirs) = (until(ours, Until::Lines(events)), until(theirs, Until::Lines(events * 3)));
-        cases.push(Case { keys: events, ..case(name, ours, Some(theirs), targets) });
+        cases.push(Case { keys: events, ..case(name, ours, Some(theirs), &[Wall(0.5), Memory(64.0)]) });
     }
     Ok(cases)
 }
@@ -400,31 +447,43 @@ fn growth(p: &Place<'_>) -> Result<Vec<Case>, String> {
     };
     let mut cases = Vec::new();
     for keys in sizes(10_000) {
+        let name = format!("allocate new, {keys} keys");
         let base = format!("bench/new/{keys}");
         let new = p.kvadm(&["allocate", "new", "--from", &wanted(keys)?, "--base", &base, "--node", "n"]);
         let before = vec![p.etcdctl(&["del", &base, "--prefix"])];
-        cases.push(Case { before, keys, ..case(&format!("allocate new, {keys} keys"), new, None, &[]) });
+        cases.push(Case { before, keys, ..case(&name, new, None, &[]) });
     }
     for keys in sizes(100_000) {
+        let name = format!("gc ids, {keys} IDs");
+        if !p.wants(&name) {
+            continue;
+        }
         let base = format!("bench/ids/{keys}");
         let pool = ["--base", &base, "--max", "16777215"];
-        let fill = ["allocate", "new", "--from", &wanted(keys)?, "--node", "n"];
+        let fill = ["allocate", "new", "--from", &wanted(keys)?, "--node", "n", "--permanent"];
         crate::measure::run(&p.kvadm(&[&fill[..], &pool].concat()), p.work)?;
+        // All of the IDs are in use.
         let gc = p.kvadm(&[&["gc", "ids"], &pool[..]].concat());
-        cases.push(Case { keys, ..case(&format!("gc ids, {keys} IDs"), gc, None, &[]) });
+        cases.push(Case { keys, ..case(&name, gc, None, &[]) });
     }
     let schema = p.file("schema.yaml");
     write(&schema, |out| out.write_all(SCHEMA.as_bytes()))?;
     for keys in sizes(1_000_000) {
+        let name = format!("gc metadata, {keys} keys");
+        if !p.wants(&name) {
+            continue;
+        }
         let prefix = format!("/metadata-{keys}/");
         crate::measure::run(&p.client("load", &[&prefix, &keys.to_string(), "metadata"]), p.work)?;
-        let gc = p.kvadm(&["gc", "metadata", &prefix, "--schema", &schema]);
-        cases.push(Case { keys, ..case(&format!("gc metadata, {keys} keys"), gc, None, &[]) });
+        // Some artifacts are garbage: kvadm exits with 1.
+        let gc = expect(p.kvadm(&["gc", "metadata", &prefix, "--schema", &schema]), &[1]);
+        cases.push(Case { keys, ..case(&name, gc, None, &[]) });
     }
     Ok(cases)
 }
 
-fn write(file: &str, fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), String> {
+/// Writes a file.
+pub fn write(file: &str, fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), String> {
     let told = |e: std::io::Error| format!("{file}: {e}");
     let mut out = std::io::BufWriter::new(std::fs::File::create(file).map_err(told)?);
     fill(&mut out).and_then(|()| std::io::Write::flush(&mut out)).map_err(told)

@@ -22,6 +22,8 @@ pub enum Shape {
     Binary,
     /// Runs and artifacts, as [`SCHEMA`] describes them.
     Metadata,
+    /// The same with keys and values of about 64 bytes.
+    Scale,
 }
 
 /// The schema of [`Shape::Metadata`]: four keys an artifact, one artifact in ten begins a chain of bases, four in five
@@ -55,6 +57,7 @@ impl Shape {
             "deep" => Self::Deep,
             "binary" => Self::Binary,
             "metadata" => Self::Metadata,
+            "scale" => Self::Scale,
             other => return Err(format!("{other}: no shape of keys")),
         })
     }
@@ -69,6 +72,16 @@ impl Shape {
             Self::Skewed => format!("{h:016x}").into_bytes(),
             Self::Deep => format!("{:x}/{:x}/{:x}/{n:x}", h & 15, (h >> 4) & 255, (h >> 12) & 15).into_bytes(),
             Self::Binary => [h.to_be_bytes(), n.to_be_bytes()].concat(),
+            Self::Scale => {
+                let (m, artifact) = (n / 4, padded(n / 4));
+                match n % 4 {
+                    0 => format!("p/artifacts/{artifact}/size"),
+                    1 => format!("p/artifacts/{artifact}/base"),
+                    3 if !m.is_multiple_of(5) => format!("p/runs/{m:07}/uses/{artifact}"),
+                    part => format!("p/artifacts/{artifact}/labels/l{part}"),
+                }
+                .into_bytes()
+            }
             Self::Metadata => {
                 let m = n / 4;
                 match n % 4 {
@@ -86,12 +99,25 @@ impl Shape {
     /// 256 printable bytes, but for what refers to another object.
     pub fn value(self, n: u64) -> String {
         match self {
-            Self::Metadata if n % 4 == 1 && !(n / 4).is_multiple_of(10) => (n / 4 - 1).to_string(),
+            Self::Metadata if n % 4 == 1 && has_base(n / 4) => (n / 4 - 1).to_string(),
             Self::Metadata if n % 4 == 1 => String::new(),
             Self::Metadata => "1".to_owned(),
+            Self::Scale if n % 4 == 1 && has_base(n / 4) => padded(n / 4 - 1),
+            Self::Scale if n % 4 == 1 => String::new(),
+            Self::Scale => (0..4).map(|i| format!("{:016x}", mixed(n.wrapping_mul(31) + i))).collect(),
             _ => (0..16).map(|i| format!("{:016x}", mixed(n.wrapping_mul(31) + i))).collect(),
         }
     }
+}
+
+/// Whether an artifact refers to the one before it. One artifact in ten is referred to by nothing.
+fn has_base(m: u64) -> bool {
+    m > 0 && m % 10 != 1
+}
+
+/// The ID of an artifact of [`Shape::Scale`].
+fn padded(m: u64) -> String {
+    format!("{m:042}")
 }
 
 /// SplitMix64: spread, and the same in every run.
@@ -102,7 +128,7 @@ fn mixed(n: u64) -> u64 {
     n ^ (n >> 31)
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+pub fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?.block_on(work)
 }
 
@@ -127,11 +153,12 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ["neighbour", endpoint] => block_on(neighbour(endpoint)),
         ["far", target] => crate::server::far_away(target),
         ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
-        _ => Err("no such part".to_owned()),
+        _ => crate::floors::run(&args),
     }
 }
 
-async fn connect(endpoint: &str) -> Result<KvClient, String> {
+/// Connects to `HOST:PORT` with the first request.
+pub async fn connect(endpoint: &str) -> Result<KvClient, String> {
     let endpoint = Endpoint::from_shared(format!("http://{endpoint}"))
         .map_err(|e| e.to_string())?
         .tcp_nodelay(true)
@@ -176,7 +203,7 @@ async fn same(endpoint: &str, prefix: &str) -> Result<(), String> {
 type Landed = Result<Result<(), String>, tokio::task::JoinError>;
 
 /// Runs the jobs, so many at a time.
-async fn flight<F>(jobs: impl Iterator<Item = F>, width: usize) -> Result<(), String>
+pub async fn flight<F>(jobs: impl Iterator<Item = F>, width: usize) -> Result<(), String>
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {

@@ -5,17 +5,27 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::libc;
 
-/// The processes to end when the benchmark is told to stop.
-static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+/// The processes to end when the benchmark is told to stop, each the leader of its own process group.
+static RUNNING: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 static STOPPED: AtomicBool = AtomicBool::new(false);
+/// How long one process may take, seconds.
+static LIMIT: AtomicU64 = AtomicU64::new(300);
+
+struct Entry {
+    pid: i32,
+    deadline: Instant,
+    /// It was ended at its deadline.
+    expired: bool,
+}
 
 /// What tells that a command has done its work.
 #[derive(Clone)]
@@ -33,6 +43,8 @@ pub enum Until {
 pub struct Cmd {
     pub argv: Vec<String>,
     pub until: Until,
+    /// The exit codes of a run that did what is measured; any other one fails the case.
+    pub codes: Vec<i32>,
 }
 
 /// What one run cost.
@@ -52,12 +64,30 @@ pub fn listen() -> std::io::Result<()> {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             STOPPED.store(true, Ordering::SeqCst);
-            for pid in RUNNING.lock().unwrap().iter() {
-                kill(*pid);
+            for entry in RUNNING.lock().unwrap().iter() {
+                kill_group(entry.pid);
+            }
+        }
+    });
+    std::thread::spawn(|| {
+        loop {
+            std::thread::sleep(Duration::from_millis(500));
+            for entry in RUNNING.lock().unwrap().iter_mut().filter(|entry| entry.deadline < Instant::now()) {
+                entry.expired = true;
+                kill_group(entry.pid);
             }
         }
     });
     Ok(())
+}
+
+/// Bounds each process that is started from now on.
+pub fn set_limit(limit: Duration) {
+    LIMIT.store(limit.as_secs().max(1), Ordering::SeqCst);
+}
+
+fn limit() -> Duration {
+    Duration::from_secs(LIMIT.load(Ordering::SeqCst))
 }
 
 /// An error once the benchmark was told to stop.
@@ -82,30 +112,37 @@ impl Running {
         let log = tempfile::Builder::new().prefix("stderr").tempfile_in(work).map_err(told)?;
         let (file, log) = log.keep().map_err(|e| told(e.error))?;
         let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]).stdin(Stdio::null()).stdout(stdout).stderr(file);
+        // A shell is ended together with what it runs.
+        command.args(&argv[1..]).stdin(Stdio::null()).stdout(stdout).stderr(file).process_group(0);
         let start = Instant::now();
         let child = command.spawn().map_err(told)?;
-        RUNNING.lock().unwrap().push(child.id() as i32);
+        RUNNING.lock().unwrap().push(Entry { pid: child.id() as i32, deadline: start + limit(), expired: false });
         Ok(Self { child, start, name, log })
     }
 
     /// Ends it, as the user would not: its work is done.
     pub fn stop(&self) {
-        kill(self.child.id() as i32);
+        kill_group(self.child.id() as i32);
     }
 
-    /// Waits for its end. `done` is when its work was done, where it was stopped then. Exit codes 0 and 1 are good: 1 is
-    /// kvadm's "garbage found".
+    /// Waits for its end, which must be a success. `done` is when its work was done, if it was stopped then.
     pub fn end(self, done: Option<Instant>) -> Result<Cost, String> {
+        self.end_with(done, &[0])
+    }
+
+    /// Waits for its end, which must be one of these exit codes, or the stop after its work was done.
+    pub fn end_with(self, done: Option<Instant>, codes: &[i32]) -> Result<Cost, String> {
         let pid = self.child.id() as i32;
         let (status, usage) = wait(pid);
         let wall = done.unwrap_or_else(Instant::now) - self.start;
-        RUNNING.lock().unwrap().retain(|other| *other != pid);
+        let expired = RUNNING.lock().unwrap().iter().any(|entry| entry.pid == pid && entry.expired);
+        RUNNING.lock().unwrap().retain(|entry| entry.pid != pid);
         go_on()?;
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         let _ = std::fs::remove_file(&self.log);
-        if done.is_none() && !(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) <= 1) {
-            return Err(format!("{}: failed: {}", self.name, said.trim()));
+        let fault = if expired { Some(format!("took longer than {:?}", limit())) } else { fault(status, codes, done) };
+        if let Some(fault) = fault {
+            return Err(format!("{}: {fault}: {}", shortened(&self.name), shortened(said.trim())));
         }
         Ok(Cost {
             wall: wall.as_secs_f64(),
@@ -115,19 +152,50 @@ impl Running {
     }
 }
 
+/// Why a process with this status did not do its work; `None` if it did.
+fn fault(status: i32, codes: &[i32], done: Option<Instant>) -> Option<String> {
+    let stopped = done.is_some() && libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+    if stopped || libc::WIFEXITED(status) && codes.contains(&libc::WEXITSTATUS(status)) {
+        return None;
+    }
+    let expected = match codes {
+        [] => "did not run until it was stopped".to_owned(),
+        codes => format!("expected {}", codes.iter().map(i32::to_string).collect::<Vec<_>>().join(" or ")),
+    };
+    Some(match libc::WIFEXITED(status) {
+        true => format!("exit code {}, {expected}", libc::WEXITSTATUS(status)),
+        false => format!("ended by signal {}, {expected}", libc::WTERMSIG(status)),
+    })
+}
+
+/// The first 300 characters, for a line of the report.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Runs it once.
 pub fn run(cmd: &Cmd, work: &Path) -> Result<Cost, String> {
     let stdout = if matches!(cmd.until, Until::Lines(_)) { Stdio::piped() } else { Stdio::null() };
     let mut running = Running::start(&cmd.argv, stdout, work)?;
     let done = match &cmd.until {
-        Until::End => return running.end(None),
+        Until::End => return running.end_with(None, &cmd.codes),
         Until::Lines(lines) => read_lines(&mut running.child, *lines),
-        Until::Ended(other) => Running::start(other, Stdio::null(), work)?.end(None).is_ok(),
+        Until::Ended(other) => match Running::start(other, Stdio::null(), work).and_then(|other| other.end(None)) {
+            Ok(_) => true,
+            Err(why) => {
+                running.stop();
+                let _ = running.end_with(Some(Instant::now()), &[]);
+                return Err(why);
+            }
+        },
     };
     let now = Instant::now();
     running.stop();
     // Without the work done, its own end tells why.
-    running.end(done.then_some(now))
+    running.end_with(done.then_some(now), &cmd.codes)
 }
 
 fn read_lines(child: &mut Child, lines: u64) -> bool {
@@ -143,8 +211,8 @@ fn read_lines(child: &mut Child, lines: u64) -> bool {
     true
 }
 
-fn kill(pid: i32) {
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+fn kill_group(pid: i32) {
+    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
 }
 
 /// The standard library waits for a child but keeps the child's resource usage to itself.

@@ -38,6 +38,17 @@ pub struct Server {
 impl Server {
     /// Starts `folder/etcd` with its data in `work/name` and waits until it takes connections.
     pub fn start(folder: &Path, work: &Path, name: &str, tls: Option<&Tls>) -> Result<Self, String> {
+        Self::start_with(folder, work, name, tls, &[])
+    }
+
+    /// The same, with more options of etcd, which win over the ones that are always there.
+    pub fn start_with(
+        folder: &Path,
+        work: &Path,
+        name: &str,
+        tls: Option<&Tls>,
+        options: &[String],
+    ) -> Result<Self, String> {
         let told = |e: std::io::Error| format!("etcd in {}: {e}", folder.display());
         let (client, peer) = (free_port().map_err(told)?, free_port().map_err(told)?);
         let endpoint = format!("127.0.0.1:{client}");
@@ -55,6 +66,7 @@ impl Server {
             .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"))
             .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
             .args(["--quota-backend-bytes=8589934592", "--snapshot-count=100000", "--log-level=error"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(work.join(format!("{name}.log"))).map_err(told)?)
@@ -69,6 +81,13 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
+    }
+
+    /// The peak of the server's resident memory so far, MiB.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? / 1024)
     }
 }
 

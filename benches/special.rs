@@ -105,6 +105,17 @@ pub fn handoff(lock: &Cmd, place: &Place<'_>, queued: bool) -> Result<Vec<f64>, 
     gaps(&std::fs::read_to_string(&stamps).map_err(|e| e.to_string())?)
 }
 
+/// The gaps that the floor prints, ms.
+pub fn printed_gaps(floor: &Cmd) -> Result<Vec<f64>, String> {
+    let output =
+        std::process::Command::new(&floor.argv[0]).args(&floor.argv[1..]).output().map_err(|e| e.to_string())?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", floor.argv.join(" "), String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(|line| line.parse().map_err(|_| format!("{line}: not a time"))).collect()
+}
+
 fn gaps(stamps: &str) -> Result<Vec<f64>, String> {
     let parse = |line: &str| {
         let (start, end) = line.split_once(' ')?;

@@ -405,6 +405,38 @@ fn every_command_of_etcdctl_has_a_row() {
     }
 }
 
+/// The rows of the table behind this heading, as cells without the outer ones, which are empty.
+fn table_below<'a>(document: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let section = document.split(heading).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    rows.map(|row| row.split(" | ").collect()).collect()
+}
+
+/// The verbs that the first cells of the rows do not name.
+fn verbs_without_row(rows: &[Vec<&str>]) -> Vec<String> {
+    let words: Vec<String> = rows
+        .iter()
+        .flat_map(|row| quoted(row[0]))
+        .filter_map(|text| text.split(' ').next().map(str::to_owned))
+        .collect();
+    let verbs = kvadm::command();
+    verbs.get_subcommands().map(|verb| verb.get_name().to_owned()).filter(|verb| !words.contains(verb)).collect()
+}
+
+#[test]
+fn every_verb_has_a_row_that_says_what_it_grows_with() {
+    let text = read("README.md");
+    let rows = table_below(&text, "\n## What grows with what\n");
+    assert_eq!(rows[0].len(), 4, "{:?}", rows[0]);
+    for row in &rows {
+        assert!(row.len() == 4 && row.iter().all(|cell| !cell.trim().is_empty()), "{row:?}");
+    }
+    assert_eq!(verbs_without_row(&rows), [] as [String; 0]);
+    let without: Vec<Vec<&str>> = rows.into_iter().filter(|row| !row[0].contains("`diff`")).collect();
+    assert_eq!(verbs_without_row(&without), ["diff"]);
+}
+
 /// The SYNOPSIS of every man page is accepted by the parser, with and without what is optional.
 #[test]
 fn every_form_in_a_synopsis_parses() {

@@ -17,6 +17,7 @@ mod auth_file_edges;
 mod auth_roles;
 mod auth_users;
 mod auth_who_can;
+mod bench_programs;
 mod bulk;
 mod check;
 mod check_faults;
