@@ -394,8 +394,10 @@ fn watches(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let live = case("watch, live", ours, Some(theirs), &[Cpu(0.35), Memory(10.0), Behind(100.0)]);
     let mut cases = vec![Case { how: How::Live(events), keys: events, ..live }];
     // Distinct keys, in transactions of ten and as single puts, as fast as the store takes these.
-    for (name, batch) in [("top, 20 000 events/s in transactions", "10"), ("top, single puts", "1")] {
-        let steady = p.client("steady", &["/top/", "20000", "10", batch]);
+    for (name, batch, least) in
+        [("top, 20 000 events/s in transactions", "10", "19000"), ("top, single puts", "1", "1")]
+    {
+        let steady = p.client("steady", &["/top/", "20000", "10", batch, least]);
         let top = until(p.kvadm(&["top", "/top/"]), Until::Ended(steady.argv));
         cases.push(Case { keys: 200_000, ..case(name, top, None, &[Core(0.1), Memory(32.0)]) });
     }

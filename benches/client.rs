@@ -141,8 +141,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ["same", endpoint, prefix] => block_on(same(endpoint, prefix)),
         ["load", endpoint, prefix, keys, shape] => block_on(load(endpoint, prefix, number(keys)?, Shape::of(shape)?)),
         ["puts", endpoint, prefix, keys] => block_on(puts(endpoint, prefix, number(keys)?)),
-        ["steady", endpoint, prefix, rate, seconds, batch] => {
-            block_on(steady(endpoint, prefix, number(rate)?, number(seconds)?, number(batch)?.max(1)))
+        ["steady", endpoint, prefix, rate, seconds, batch, least] => {
+            let least = number(least)? * number(seconds)?;
+            block_on(steady(endpoint, prefix, number(rate)?, number(seconds)?, number(batch)?.max(1), least))
         }
         ["put", endpoint, key] => block_on(put(endpoint, key)),
         ["revision", endpoint] => block_on(revision(endpoint)),
@@ -244,8 +245,9 @@ async fn puts(endpoint: &str, prefix: &str, keys: u64) -> Result<(), String> {
     flight(jobs, 32).await
 }
 
-/// Puts distinct keys at a steady rate, in transactions of `batch`; what the store does not take in time is left out.
-async fn steady(endpoint: &str, prefix: &str, rate: u64, seconds: u64, batch: u64) -> Result<(), String> {
+/// Puts distinct keys at a steady rate, in transactions of `batch`; what the store does not take in time is left out. It is
+/// an error if fewer than `least` were put.
+async fn steady(endpoint: &str, prefix: &str, rate: u64, seconds: u64, batch: u64, least: u64) -> Result<(), String> {
     let (client, start) = (connect(endpoint).await?, Instant::now());
     let (mut flying, mut next) = (JoinSet::new(), 0);
     while start.elapsed() < Duration::from_secs(seconds) {
@@ -264,6 +266,9 @@ async fn steady(endpoint: &str, prefix: &str, rate: u64, seconds: u64, batch: u6
         }
     }
     flight_end(flying).await?;
+    if next < least {
+        return Err(format!("the store took only {next} events in {seconds} s"));
+    }
     eprintln!("{next} events in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }
