@@ -21,7 +21,7 @@ TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 BENCH = $(WITH_PROTOC) .ci/bench
 
-.PHONY: help demo test test-versions soak bench bench-report build install bless check clean-tools
+.PHONY: help demo test test-versions soak bench bench-report counts counts-bless build install bless check clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,13 @@ bench: ## compare kvadm with etcdctl (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CA
 
 bench-report: ## run the benchmark and write benches/RESULTS.md
 	@BENCH_REPORT=benches/RESULTS.md $(BENCH)
+
+counts: ## count instructions with valgrind and name what moved (COUNTS_RECORDS=100000 COUNTS_CASES=get,text)
+	@$(WITH_PROTOC) .ci/counts release
+
+counts-bless: ## count instructions and write benches/COUNTS.md
+	@COUNTS_BLESS=1 $(WITH_PROTOC) .ci/counts release
+	@COUNTS_BLESS=1 $(WITH_PROTOC) .ci/counts dev
 
 build: ## build the release binary, target/release/kvadm
 	$(WITH_PROTOC) $(CARGO) build --release

@@ -1,4 +1,5 @@
-//! kvadm and etcdctl side by side on one store, interleaved, round by round; `make bench` runs it.
+//! kvadm and etcdctl side by side on one store, interleaved, round by round; `make bench` runs it. With `counts`, the
+//! instructions of parts of kvadm; `make counts` runs that.
 //!
 //! Environment: `BENCH_KVADM` and `BENCH_ETCD` (the binary, and the folder of etcd and etcdctl), `BENCH_KEYS`,
 //! `BENCH_ROUNDS`, `BENCH_CASES` (parts of names of cases, separated by commas), `BENCH_REPORT` (a file that takes the
@@ -8,6 +9,7 @@
 mod backups;
 mod cases;
 mod client;
+mod counts;
 mod database;
 mod measure;
 mod report;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((first, rest)) if first == "client" => client::run(rest),
+        Some((first, rest)) if first == "counts" => counts::run(rest),
         _ => bench(),
     };
     match done {
