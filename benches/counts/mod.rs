@@ -56,7 +56,7 @@ fn setting(name: &str) -> Option<String> {
 
 /// Counts all cases, prints their table, and compares it with the section of the file.
 fn count(section: &str) -> Result<(), String> {
-    let default_records = if section == "release" { "100000" } else { "2000" };
+    let default_records = if section == "release" { "100000" } else { "1000" };
     let counter = Counter {
         kvadm: setting("COUNTS_KVADM").unwrap_or_else(|| "target/release/kvadm".to_owned()),
         own: std::env::current_exe().map_err(|e| e.to_string())?.to_string_lossy().into_owned(),
