@@ -21,7 +21,7 @@ TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 BENCH = $(WITH_PROTOC) .ci/bench
 
-.PHONY: help demo test test-versions soak bench bench-report scale build install bless check clean-tools
+.PHONY: help demo test test-versions soak bench bench-report scale counts counts-bless build install bless check clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ bench-report: ## run the benchmark and write benches/RESULTS.md
 
 scale: ## run kvadm on very many keys once and write benches/SCALE.md (SCALE_KEYS=10000000 SCALE_MINUTES=25)
 	@SCALE_REPORT=$${SCALE_REPORT-benches/SCALE.md} $(BENCH) scale
+
+counts: ## count instructions with valgrind and name what moved (COUNTS_RECORDS=100000 COUNTS_CASES=get,text)
+	@$(WITH_PROTOC) .ci/counts release
+
+counts-bless: ## count instructions and write benches/COUNTS.md
+	@COUNTS_BLESS=1 $(WITH_PROTOC) .ci/counts release
+	@COUNTS_BLESS=1 $(WITH_PROTOC) .ci/counts dev
 
 build: ## build the release binary, target/release/kvadm
 	$(WITH_PROTOC) $(CARGO) build --release

@@ -152,7 +152,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         }
         ["gone", endpoint, prefix] => block_on(gone(endpoint, prefix)),
         ["neighbour", endpoint] => block_on(neighbour(endpoint)),
-        ["far", target] => crate::server::far_away(target),
+        ["far", target] => super::server::far_away(target),
         ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
         _ => crate::floors::run(&args),
     }

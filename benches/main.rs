@@ -3,12 +3,13 @@
 //! Environment: `BENCH_KVADM` (the binary), `BENCH_ETCD` (folders of etcd and etcdctl, separated by colons),
 //! `BENCH_MISSING` (lines about versions that cannot be had), `BENCH_KEYS`, `BENCH_ROUNDS`, `BENCH_CASES` (parts of names
 //! of cases, separated by commas), `BENCH_REPORT` (a file that takes the table as well). `.ci/bench` makes the first three
-//! of `BENCH_VERSIONS`. [`scale`] is `make scale`.
+//! of `BENCH_VERSIONS`. [`scale`] is `make scale`, and [`counts`] is `make counts`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod backups;
 mod cases;
 mod client;
+mod counts;
 mod database;
 mod floors;
 mod heading;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((first, rest)) if first == "client" => client::run(rest),
         Some((first, _)) if first == "scale" => scale::run(),
+        Some((first, rest)) if first == "counts" => counts::run(rest),
         _ => bench(),
     };
     match done {

@@ -33,6 +33,7 @@ mod config;
 mod consistency;
 mod contexts;
 mod contract;
+mod counts;
 mod db;
 mod db_damage;
 mod db_history;

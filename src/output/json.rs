@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::record::{Record, Value};
 use super::sanitize::is_safe;
+use crate::escaped::all_bytes;
 
 /// Appends the record as one line.
 pub fn line(out: &mut Vec<u8>, record: &dyn Record) {
@@ -45,8 +46,8 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
     key(out, name, "");
     match value {
         Value::Str(text) | Value::Word(text, _) | Value::Decimal(text) => string(out, text),
-        Value::Int(number) => push(out, number),
-        Value::Uint(number) | Value::Ordinal(number) | Value::Size(number) => push(out, number),
+        Value::Int(number) => plain(out, number),
+        Value::Uint(number) | Value::Ordinal(number) | Value::Size(number) => plain(out, number),
         Value::Hex(id) => push(out, format_args!("\"{id:x}\"")),
         Value::Millis(millis) => push(out, format_args!("{millis:.3}")),
         Value::Bool(yes) => push(out, yes),
@@ -132,6 +133,18 @@ fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
 /// Appends a JSON string. Besides what JSON requires, it escapes characters that control a terminal or are invisible, and
 /// those that YAML does not allow, so that a line is safe to print and parses back to the same string.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    if all_bytes(text.as_bytes(), |byte| matches!(byte, 0x20..0x7f) & (byte != b'"') & (byte != b'\\')) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else if all_bytes(text.as_bytes(), |byte| byte < 0x7f) {
+        plain(out, text);
+    } else {
+        string_with_special(out, text);
+    }
+}
+
+fn string_with_special(out: &mut Vec<u8>, text: &str) {
     let mut plain = text;
     out.push(b'"');
     while let Some((at, c)) = plain.char_indices().find(|(_, c)| is_special(*c)) {
@@ -144,15 +157,20 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 fn is_special(c: char) -> bool {
-    // serde_json escapes C0. Characters above U+FFFF need two escapes in JSON and another form in YAML.
+    // serde_json escapes C0, and nothing below DEL is special. Characters above U+FFFF need two escapes in JSON and another form in YAML.
     ('\u{7f}'..='\u{ffff}').contains(&c) && (!is_safe(c, false) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// Appends a number, or a string in which exactly that is escaped that JSON requires.
+fn plain(out: &mut Vec<u8>, value: impl serde::Serialize) {
+    // Writing to a vector cannot fail.
+    let _ = serde_json::to_writer(out, &value);
 }
 
 /// Appends the escaped text without quotes.
 fn inner(out: &mut Vec<u8>, text: &str) {
     let start = out.len();
-    // serde_json escapes exactly what JSON requires. Writing to a vector cannot fail.
-    let _ = serde_json::to_writer(&mut *out, text);
+    plain(out, text);
     out.remove(start);
     out.pop();
 }
@@ -161,6 +179,21 @@ fn inner(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
     use crate::kvstore::{KeyValue, LeaseId};
+
+    proptest::proptest! {
+        /// The short ways for text without special characters write what the long way writes.
+        #[test]
+        fn strings_are_escaped_alike_on_every_way(text in "[ -~]{0,70}|[\\x00-\\x7f]{0,70}|\\PC{0,9}|.{0,70}", at in 0usize..70) {
+            let at = text.char_indices().map(|(at, _)| at).nth(at).unwrap_or(0);
+            for text in [text.as_str(), &text[at..]] {
+                let (mut short, mut long) = (Vec::new(), Vec::new());
+                string(&mut short, text);
+                string_with_special(&mut long, text);
+                proptest::prop_assert_eq!(&short, &long);
+                proptest::prop_assert!(serde_json::from_slice::<String>(&short).is_ok_and(|read| read == text));
+            }
+        }
+    }
 
     #[test]
     fn the_contract() {

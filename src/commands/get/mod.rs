@@ -12,7 +12,7 @@ use crate::commands::serializable::SerializableArgs;
 use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyValue, Revision};
+use crate::kvstore::{KeyValue, Revision, run_on_io_thread};
 use crate::output::{Count, bytes};
 
 /// Read keys, all at one revision
@@ -84,7 +84,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         };
     }
     let source = args.serializable.open(ctx).await?;
-    let found = source.store.get_many(&keys, rev, guard.as_ref()).await;
+    let (store, asked) = (source.store.clone(), keys.clone());
+    let found = run_on_io_thread(async move { store.get_many(&asked, rev, guard.as_ref()).await }).await;
     let found = match found.map_err(|error| source.explain(error.into())) {
         Ok(found) => found,
         Err(failure) => {

@@ -9,7 +9,7 @@ use crate::kvstore::types::Revision;
 const MAX_REVISION_BYTES: usize = 256 << 20;
 
 /// The position of a watch: each revision is returned once and as a whole.
-pub(crate) struct Assembly {
+pub struct Assembly {
     next: Revision,
     /// The events of the last revision, which the next fragment may continue.
     partial: Vec<PbEvent>,
@@ -18,7 +18,7 @@ pub(crate) struct Assembly {
 
 /// The changes of this revision exceed [`MAX_REVISION_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OversizedRevision(Revision);
+pub struct OversizedRevision(Revision);
 
 impl OversizedRevision {
     /// What is wrong, and how to avoid it.
@@ -35,7 +35,7 @@ impl OversizedRevision {
 
 impl Assembly {
     /// Starts at this revision.
-    pub(crate) fn new(next: Revision) -> Self {
+    pub fn new(next: Revision) -> Self {
         Self { next, partial: Vec::new(), partial_bytes: 0 }
     }
 
@@ -46,7 +46,10 @@ impl Assembly {
 
     /// Adds one response, continued by another one if `more`, and returns the events of whole revisions. Events before
     /// the position are dropped: a lagging member may send them again.
-    pub(crate) fn push(&mut self, mut events: Vec<PbEvent>, more: bool) -> Result<Vec<PbEvent>, OversizedRevision> {
+    ///
+    /// # Errors
+    /// The changes of one revision exceed the limit.
+    pub fn push(&mut self, mut events: Vec<PbEvent>, more: bool) -> Result<Vec<PbEvent>, OversizedRevision> {
         let next = self.next;
         let before = self.partial.len();
         events.retain(|event| revision(event) >= next);

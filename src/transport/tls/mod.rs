@@ -168,7 +168,7 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
 }
 
 fn build_config(files: &TlsFiles) -> Result<Tls, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(provider());
     let setup = |error: Rustls| TlsError::Setup(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -191,6 +191,17 @@ fn build_config(files: &TlsFiles) -> Result<Tls, TlsError> {
     let mut config = with_identity(builder, files, &provider)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Tls { config: Arc::new(config), verifier })
+}
+
+/// The cryptography, with the hybrid post-quantum key exchange first, as in Go's clients. A server of Go 1.24 or later chooses
+/// that group whenever the client names it. rustls sends a key share for its first group, and for X25519 together with the
+/// hybrid group: for any other choice the server sends the client back to start, which costs a round trip.
+fn provider() -> CryptoProvider {
+    use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+    let provider = default_provider();
+    let hybrid = kx_group::X25519MLKEM768;
+    let others = provider.kx_groups.iter().copied().filter(|group| group.name() != hybrid.name());
+    CryptoProvider { kx_groups: std::iter::once(hybrid).chain(others).collect(), ..provider }
 }
 
 /// The verifier that also knows the domain whose SRV records name the endpoints, if they do.

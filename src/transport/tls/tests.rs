@@ -217,3 +217,51 @@ fn what_is_wrong_with_a_pem_file_is_told_without_its_contents() {
         assert_eq!(describe_pem_error(&error), text);
     }
 }
+
+/// How the handshake with a server of these key exchange groups ends, the group it likes best first.
+fn handshake_with(
+    pki: &Pki,
+    groups: &[&'static dyn rustls::crypto::SupportedKxGroup],
+) -> Option<rustls::HandshakeKind> {
+    let pair = pki.sign(&["localhost"], |_| {});
+    let key = PrivateKeyDer::try_from(pair.key.serialize_der()).unwrap();
+    let provider = CryptoProvider { kx_groups: groups.to_vec(), ..rustls::crypto::aws_lc_rs::default_provider() };
+    let server = rustls::ServerConfig::builder_with_provider(Arc::new(provider));
+    let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut server = server.with_single_cert(vec![pair.der.clone()], key).unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    let mut server = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+    let config = client_config(&pki.files()).unwrap().config;
+    let mut client = rustls::ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut to_server).unwrap();
+        }
+        let mut rest = to_server.as_slice();
+        while !rest.is_empty() {
+            server.read_tls(&mut rest).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        while server.wants_write() {
+            server.write_tls(&mut to_client).unwrap();
+        }
+        let mut rest = to_client.as_slice();
+        while !rest.is_empty() {
+            client.read_tls(&mut rest).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+    client.handshake_kind()
+}
+
+/// A server that wants the hybrid group, as Go does since 1.24, and one that does not know it, need no second attempt.
+#[test]
+fn old_and_new_servers_accept_the_first_key_share() {
+    use rustls::HandshakeKind::{Full, FullWithHelloRetryRequest};
+    use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, X25519, X25519MLKEM768};
+    let pki = Pki::new();
+    assert_eq!(handshake_with(&pki, &[X25519MLKEM768]), Some(Full));
+    assert_eq!(handshake_with(&pki, &[X25519, SECP256R1]), Some(Full));
+    assert_eq!(handshake_with(&pki, &[SECP256R1]), Some(FullWithHelloRetryRequest));
+}
