@@ -30,7 +30,7 @@ pub(crate) struct Window {
 }
 
 #[derive(Debug)]
-enum Part<T> {
+enum QueuedPart<T> {
     Unread(UnreadRange),
     /// A request, and the number of keys expected from it.
     Requested(T, u64),
@@ -49,7 +49,7 @@ pub(crate) enum Front<T> {
 /// belongs to exactly one part.
 #[derive(Debug)]
 pub(crate) struct WindowQueue<T> {
-    parts: VecDeque<Part<T>>,
+    parts: VecDeque<QueuedPart<T>>,
 }
 
 impl<T> WindowQueue<T> {
@@ -67,7 +67,7 @@ impl<T> WindowQueue<T> {
 
     /// The rest begins with this part.
     pub(crate) fn put_back(&mut self, unread: UnreadRange) {
-        self.parts.push_front(Part::Unread(unread));
+        self.parts.push_front(QueuedPart::Unread(unread));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -76,17 +76,17 @@ impl<T> WindowQueue<T> {
 
     /// The number of requests.
     pub(crate) fn requested(&self) -> usize {
-        self.parts.iter().filter(|part| matches!(part, Part::Requested(..))).count()
+        self.parts.iter().filter(|part| matches!(part, QueuedPart::Requested(..))).count()
     }
 
     /// Whether another window may be requested: the first part always, others while there are fewer than `most` requests.
     pub(crate) fn has_room(&self, most: usize) -> bool {
-        matches!(self.parts.front(), Some(Part::Unread(_))) || self.requested() < most
+        matches!(self.parts.front(), Some(QueuedPart::Unread(_))) || self.requested() < most
     }
 
     /// The number of keys expected from the requests.
     fn expected_keys(&self) -> u64 {
-        let expected = |part: &Part<T>| if let Part::Requested(_, keys) = part { *keys } else { 0 };
+        let expected = |part: &QueuedPart<T>| if let QueuedPart::Requested(_, keys) = part { *keys } else { 0 };
         self.parts.iter().map(expected).fold(0, u64::saturating_add)
     }
 
@@ -99,10 +99,10 @@ impl<T> WindowQueue<T> {
         limit: Option<u64>,
         send: impl FnOnce(Window) -> T,
     ) -> bool {
-        let Some(at) = self.parts.iter().position(|part| matches!(part, Part::Unread(_))) else { return false };
+        let Some(at) = self.parts.iter().position(|part| matches!(part, QueuedPart::Unread(_))) else { return false };
         let expected = self.expected_keys();
         let enough = limit.is_some_and(|limit| limit <= expected);
-        let Some(Part::Unread(unread)) = self.parts.get(at) else { return false };
+        let Some(QueuedPart::Unread(unread)) = self.parts.get(at) else { return false };
         let left = unread.keys.or_else(|| sizer.remaining().filter(|_| unread.end.is_none()));
         let left = left.map(|left| if unread.end.is_none() { left.saturating_sub(expected) } else { left });
         if at > 0 && (enough || (left == Some(0) && unread.end.is_none())) {
@@ -120,10 +120,10 @@ impl<T> WindowQueue<T> {
             keys: unread.keys.map(|left| left.saturating_sub(keys)),
         });
         if let Some(part) = self.parts.get_mut(at) {
-            *part = Part::Requested(send(window), keys);
+            *part = QueuedPart::Requested(send(window), keys);
         }
         if let Some(behind) = behind {
-            self.parts.insert(at.saturating_add(1), Part::Unread(behind));
+            self.parts.insert(at.saturating_add(1), QueuedPart::Unread(behind));
         }
         true
     }
@@ -131,9 +131,9 @@ impl<T> WindowQueue<T> {
     /// Replaces the last part, whose end is that of the range, with a request, if it is not requested yet.
     pub(crate) fn request_last(&mut self, send: impl FnOnce(&UnreadRange) -> T) {
         if let Some(part) = self.parts.back_mut()
-            && let Part::Unread(unread) = &*part
+            && let QueuedPart::Unread(unread) = &*part
         {
-            *part = Part::Requested(send(unread), u64::MAX);
+            *part = QueuedPart::Requested(send(unread), u64::MAX);
         }
     }
 
@@ -141,7 +141,7 @@ impl<T> WindowQueue<T> {
     pub(crate) fn take_front(&mut self) -> Front<T> {
         match self.parts.pop_front() {
             None => Front::End,
-            Some(Part::Requested(request, _)) => Front::Requested(request),
+            Some(QueuedPart::Requested(request, _)) => Front::Requested(request),
             Some(unread) => {
                 self.parts.push_front(unread);
                 Front::Unread
@@ -151,7 +151,7 @@ impl<T> WindowQueue<T> {
 
     /// A request returns to the front: it has more to deliver.
     pub(crate) fn resume(&mut self, request: T) {
-        self.parts.push_front(Part::Requested(request, u64::MAX));
+        self.parts.push_front(QueuedPart::Requested(request, u64::MAX));
     }
 
     /// After the page of the first part: the keys of its window that were not returned are read next.
