@@ -74,6 +74,8 @@ pub struct Place<'a> {
     pub far: String,
     /// Another store.
     pub second: String,
+    /// Three members of one cluster, or nothing if no case needs them.
+    pub members: Vec<String>,
     /// The store that backups are made of.
     pub backup: String,
     /// A store that speaks TLS, and the same 50 ms away and back.
@@ -175,9 +177,10 @@ type Group = fn(&Place<'_>) -> Result<Vec<Case>, String>;
 
 /// Every case by groups, in the order in which they run. A group is prepared right before it runs. The names tell whether a
 /// group is wanted at all; a group without names is cheap to prepare.
-pub const GROUPS: [(&[&str], Group); 11] = [
+pub const GROUPS: [(&[&str], Group); 12] = [
     (&[], gets),
     (&[], |p| Ok(lists(p))),
+    (&[SPREAD], spread),
     (&[], |p| Ok(crate::versions::streams(p))),
     (&["put --from", "copy", "delete --prefix"], writes),
     (&["diff of two stores", "diff of two revisions", "restore of 1 %"], comparisons),
@@ -243,12 +246,16 @@ fn lists(p: &Place<'_>) -> Vec<Case> {
         case("list -o json", list(&["-o", "json"]), get(&["-w", "json"]), &[Wall(0.65), Memory(24.0)]),
         case("list --keys-only", keys_only, get(&["--keys-only"]), &[Wall(0.8)]),
         case("list --count", list(&["--count"]), count, &[Wall(0.8)]),
-        case(
-            "first line of list",
-            until(list(&[]), line.clone()),
-            get(&[]).map(|theirs| until(theirs, line)),
-            &[Wall(0.1)],
-        ),
+        Case {
+            // etcd counts the whole range before it answers the first page.
+            floor: Some(p.client("first", &["/k/"])),
+            ..case(
+                "first line of list",
+                until(list(&[]), line.clone()),
+                get(&[]).map(|theirs| until(theirs, line)),
+                &[Wall(0.1)],
+            )
+        },
         case("list, 50 ms away", p.kvadm_at(&p.far, &["list", "/k/"]), Some(far), &[Wall(1.0)]),
     ];
     for (prefix, shape) in &LOADED[1..] {
@@ -258,6 +265,24 @@ fn lists(p: &Place<'_>) -> Vec<Case> {
         cases.push(Case { floor: Some(p.client("range", &[prefix])), ..case });
     }
     cases.into_iter().map(|case| Case { keys: p.keys, ..case }).collect()
+}
+
+/// The name of the case that reads from three members.
+pub const SPREAD: &str = "list --serializable, three members, compared with one";
+
+/// The windows of one listing from three members: what it gains depends on the cores that the members have for themselves.
+fn spread(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    let [first, ..] = p.members.as_slice() else { return Ok(Vec::new()) };
+    let keys = p.keys.to_string();
+    let load = p.client_at(first, "load", &["/k/", &keys, "uuid"]);
+    crate::measure::run(&load, p.work)?;
+    // A member that lags behind the first one is not used.
+    for member in &p.members {
+        crate::measure::run(&p.client_at(member, "await", &["/k/", &keys]), p.work)?;
+    }
+    let list = |endpoints: &str| p.kvadm_at(endpoints, &["list", "/k/", "--serializable"]);
+    let case = case(SPREAD, list(&p.members.join(",")), Some(list(first)), &[Target::Wall(0.67)]);
+    Ok(vec![Case { floor: Some(p.client_at(first, "range", &["/k/"])), keys: p.keys, ..case }])
 }
 
 fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {

@@ -138,6 +138,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let number = |text: &str| text.parse().map_err(|_| format!("{text}: no number"));
     match args[..] {
         ["range", endpoint, prefix] => block_on(async { range(endpoint, prefix).await.map(drop) }),
+        ["first", endpoint, prefix] => block_on(first(endpoint, prefix)),
         ["same", endpoint, prefix] => block_on(same(endpoint, prefix)),
         ["load", endpoint, prefix, keys, shape] => block_on(load(endpoint, prefix, number(keys)?, Shape::of(shape)?)),
         ["puts", endpoint, prefix, keys] => block_on(puts(endpoint, prefix, number(keys)?)),
@@ -174,6 +175,12 @@ pub async fn connect(endpoint: &str) -> Result<KvClient, String> {
 async fn range(endpoint: &str, prefix: &str) -> Result<etcd_client::GetResponse, String> {
     let mut client = connect(endpoint).await?;
     client.get(prefix, Some(GetOptions::new().with_prefix())).await.map_err(|e| e.to_string())
+}
+
+/// The first page of the prefix: etcd counts all its keys.
+async fn first(endpoint: &str, prefix: &str) -> Result<(), String> {
+    let options = GetOptions::new().with_prefix().with_limit(100);
+    connect(endpoint).await?.get(prefix, Some(options)).await.map(drop).map_err(|e| e.to_string())
 }
 
 /// Whether the JSON records on stdin are what one Range over the prefix gives, key by key and byte by byte.

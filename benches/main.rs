@@ -130,7 +130,11 @@ fn one_version(
     let backup = server::Server::start(etcd, work.path(), "backup", None)?;
     let tls = server::Server::start(etcd, work.path(), "tls", Some(&files))?;
     let (far, tls_far) = (server::FarAway::start(&store.endpoint)?, server::FarAway::start(&tls.endpoint)?);
+    let names = &settings.names;
+    let spread = names.is_empty() || names.split(',').any(|part| cases::SPREAD.contains(part.trim()));
+    let members = if spread { server::Server::start_three(etcd, work.path())? } else { Vec::new() };
     let place = Place {
+        members: members.iter().map(|member| member.endpoint.clone()).collect(),
         etcdctl: etcd.join("etcdctl").to_string_lossy().into_owned(),
         own: std::env::current_exe().map_err(told)?.to_string_lossy().into_owned(),
         far: far.endpoint.clone(),

@@ -49,8 +49,33 @@ impl Server {
         tls: Option<&Tls>,
         options: &[String],
     ) -> Result<Self, String> {
+        let peer = free_port().map_err(|e| e.to_string())?;
+        let initial = format!("{name}=http://127.0.0.1:{peer}");
+        Self::start_member(folder, work, name, tls, (peer, &initial), options)
+    }
+
+    /// Starts three members of one cluster.
+    pub fn start_three(folder: &Path, work: &Path) -> Result<Vec<Self>, String> {
+        let mut peers = Vec::new();
+        for member in 1..=3 {
+            peers.push((format!("member-{member}"), free_port().map_err(|e| e.to_string())?));
+        }
+        let url = |(name, peer): &(String, u16)| format!("{name}=http://127.0.0.1:{peer}");
+        let initial = peers.iter().map(url).collect::<Vec<_>>().join(",");
+        peers.iter().map(|(name, peer)| Self::start_member(folder, work, name, None, (*peer, &initial), &[])).collect()
+    }
+
+    /// `peer` is the member's port for its peers, and the value of `--initial-cluster`.
+    fn start_member(
+        folder: &Path,
+        work: &Path,
+        name: &str,
+        tls: Option<&Tls>,
+        (peer, initial): (u16, &str),
+        options: &[String],
+    ) -> Result<Self, String> {
         let told = |e: std::io::Error| format!("etcd in {}: {e}", folder.display());
-        let (client, peer) = (free_port().map_err(told)?, free_port().map_err(told)?);
+        let client = free_port().map_err(told)?;
         let endpoint = format!("127.0.0.1:{client}");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut command = Command::new(folder.join("etcd"));
@@ -58,13 +83,14 @@ impl Server {
             command.arg("--cert-file").arg(&files.cert).arg("--key-file").arg(&files.key);
         }
         let child = command
+            .arg(format!("--name={name}"))
             .arg("--data-dir")
             .arg(work.join(name))
             .arg(format!("--listen-client-urls={scheme}://{endpoint}"))
             .arg(format!("--advertise-client-urls={scheme}://{endpoint}"))
             .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer}"))
             .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"))
-            .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
+            .arg(format!("--initial-cluster={initial}"))
             .args(["--quota-backend-bytes=8589934592", "--snapshot-count=100000", "--log-level=error"])
             .args(options)
             .stdin(Stdio::null())

@@ -275,6 +275,7 @@ fn a_compaction_under_a_listing_is_said_and_revisions_are_never_mixed() {
     let error: Value = serde_json::from_str(&stderr).unwrap();
     let said = error["error"].as_str().unwrap();
     assert!(said.contains(&format!("revision {rev} was compacted during the listing")), "{said}");
-    assert!(said.contains(&format!("after {} keys", records.len())), "{said}, {} came", records.len());
+    let listed = kvadm::plural::counted(records.len(), "key");
+    assert!(said.contains(&format!("after {listed}")), "{said}, {} came", records.len());
     assert!(error["hints"].to_string().contains("incomplete"), "{error}");
 }

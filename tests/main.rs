@@ -113,6 +113,7 @@ mod screens_redrawn;
 mod search;
 mod serializable;
 mod serializable_faults;
+mod serializable_spread;
 mod signals;
 mod since_rev;
 mod snapshot_faults;

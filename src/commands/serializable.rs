@@ -13,8 +13,9 @@ use crate::output::ReadMemberRow;
 pub struct SerializableArgs {
     /// Read from one member, even without a quorum; its data may be old
     ///
-    /// All keys come from the first endpoint that answers, at that member's own revision. A note names the member, and how far
-    /// it is behind the others. With a user and a password, the login needs a quorum, and the first endpoint whose member has
+    /// The keys come from the first endpoint that answers, at that member's own revision. A note names the member, and how far
+    /// it is behind the others. A listing of 10,000 keys or more also reads from the other endpoints, at the same revision, if
+    /// their members have it and no user is configured; members that fail are left out. With a user and a password, the login needs a quorum, and the first endpoint whose member has
     /// a leader is read; a client certificate needs no login.
     #[arg(long)]
     pub serializable: bool,

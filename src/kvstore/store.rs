@@ -34,6 +34,8 @@ pub struct Store {
     pub(crate) session: Session,
     /// Whether reads are answered by the member alone; see [`Store::serializable`].
     pub(crate) is_serializable: bool,
+    /// The endpoints of other members, from which a large serializable listing may read as well.
+    pub(crate) other_members: Arc<[Endpoint]>,
 }
 
 pub(crate) struct Inner {
@@ -97,7 +99,7 @@ impl Store {
     pub fn local(store: Arc<dyn LocalStore>, options: ConnectOptions, session: Session) -> Self {
         let channel = FailoverChannel::new(&options, &session, None);
         let inner = Inner { local: Some(store), ..Inner::new(channel, options, None, Duration::ZERO) };
-        Self { inner: Arc::new(inner), session, is_serializable: false }
+        Self { inner: Arc::new(inner), session, is_serializable: false, other_members: Arc::default() }
     }
 
     fn with_options(
@@ -112,7 +114,7 @@ impl Store {
             ClusterCheck { identity: Arc::clone(&identity), login: Arc::clone(&login), limit: options.op_timeout };
         let channel = FailoverChannel::new(&options, &session, Some(Arc::new(check)));
         let inner = Inner { login, identity, ..Inner::new(channel, options, limiter, retry_for) };
-        Self { inner: Arc::new(inner), session, is_serializable: false }
+        Self { inner: Arc::new(inner), session, is_serializable: false, other_members: Arc::default() }
     }
 
     /// A handle for one endpoint, which need not be configured and may belong to any cluster: without failover,
@@ -162,6 +164,12 @@ impl Store {
         Self { is_serializable: true, ..self.clone() }
     }
 
+    /// A handle whose large serializable listings may read from these endpoints as well.
+    #[must_use]
+    pub(crate) fn with_other_members(self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        Self { other_members: endpoints.into_iter().collect(), ..self }
+    }
+
     /// The options of a read.
     pub(crate) fn get_options(&self) -> GetOptions {
         if self.is_serializable { GetOptions::new().with_serializable() } else { GetOptions::new() }
@@ -185,7 +193,7 @@ impl Store {
             local: self.inner.local.clone(),
             ..Inner::new(channel.clone(), options, limiter.clone(), *retry_for)
         };
-        Self { inner: Arc::new(inner), session: self.session.clone(), is_serializable: self.is_serializable }
+        Self { inner: Arc::new(inner), ..self.clone() }
     }
 
     /// A handle for the same connection whose requests do not wait for `--qps`: what is measured must not contain that wait.
@@ -197,7 +205,7 @@ impl Store {
             local: local.clone(),
             ..Inner::new(channel.clone(), options.clone(), None, *retry_for)
         };
-        Self { inner: Arc::new(inner), session: self.session.clone(), is_serializable: self.is_serializable }
+        Self { inner: Arc::new(inner), ..self.clone() }
     }
 
     /// A handle for cleanup after a signal: signals do not cancel it, and it has its own deadline.

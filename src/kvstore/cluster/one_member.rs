@@ -59,8 +59,13 @@ impl Store {
         let Some(endpoint) = configured.get(self.inner.channel.current_index()).cloned() else {
             return Err(Error::Internal { op: "status", what: "the endpoint in use is not configured".to_owned() });
         };
+        // A login may not have reached every member.
+        let has_login = self.options().credentials.is_some() || self.options().token.is_some();
         let chosen = |endpoint: Endpoint| OneMember {
-            store: self.member(&endpoint).serializable(),
+            store: self
+                .member(&endpoint)
+                .serializable()
+                .with_other_members(configured.iter().filter(|other| !has_login && **other != endpoint).cloned()),
             endpoint,
             configured: configured.clone(),
         };

@@ -45,6 +45,11 @@ impl KeyPosition {
         self.bytes.iter_mut().zip(bytes).for_each(|(own, more)| *own |= more);
     }
 
+    /// Whether a byte that separates the parts of keys is the only one seen.
+    fn is_separator(&self) -> bool {
+        self.radix() == 1 && !self.ends && b"/:.|".iter().any(|byte| self.digit(*byte).1)
+    }
+
     /// The number of digits; the end of a key is the lowest digit.
     fn radix(&self) -> u128 {
         let bytes: u32 = self.bytes.iter().map(|bits| bits.count_ones()).sum();
@@ -70,7 +75,7 @@ impl KeyPosition {
 pub(crate) struct KeyspaceModel {
     positions: Vec<KeyPosition>,
     /// The positions with which numbers are formed: a position whose bytes are not all known also has those of the next
-    /// known position.
+    /// known position, unless it separates.
     digits: Vec<KeyPosition>,
 }
 
@@ -96,6 +101,9 @@ impl KeyspaceModel {
         self.digits.clone_from(&self.positions);
         let mut behind = KeyPosition::default();
         for position in self.digits.iter_mut().rev() {
+            if position.is_separator() {
+                continue;
+            }
             if !position.known {
                 position.union(behind.bytes);
             } else if position.radix() > 1 {

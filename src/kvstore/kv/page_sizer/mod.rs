@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::kvstore::kv::page_sizer::keyspace_model::KeyspaceModel;
-
 use crate::kvstore::types::{KeyValue, Revision};
 
 /// Keys of the first page: few, so that large values do no harm and the first line appears at once.
@@ -14,7 +13,10 @@ const FIRST_KEYS: u64 = 100;
 /// The usual size of a page.
 const PAGE_BYTES: u64 = 1 << 20;
 /// The largest size of a page, used if the network's round trip dominates.
-const MAX_PAGE_BYTES: u64 = 10 << 20;
+const MAX_PAGE_BYTES: u64 = 4 << 20;
+/// The maximum number of windows that are requested at once: while one is read by the server, one is on the network or
+/// being decoded, and one waits for the caller.
+const MAX_CONCURRENCY: usize = 3;
 /// A page that turns out larger than planned may have this many bytes, which stays below the store's limit of 16 MiB.
 const MAX_PAGE_OVERRUN_BYTES: u64 = 14 << 20;
 /// Upper bound of a page: what a fast link (100 MB/s) transfers per microsecond.
@@ -54,6 +56,8 @@ pub(crate) struct Page {
     pub(crate) revision: Revision,
     /// The time from request to response.
     pub(crate) took: Duration,
+    /// [`PageSizer::corrections`] when the page was planned.
+    pub(crate) corrections: u64,
 }
 
 impl Page {
@@ -92,8 +96,10 @@ pub(crate) struct PageSizer {
     remaining: Option<u64>,
     /// Budget of keys that etcd may count without returning them: the size of the range.
     credit: u64,
-    /// The end of the last page and the number of its keys that were not returned, if any.
-    rest: Option<(Vec<u8>, u64)>,
+    /// The number of consecutive pages that had about the wanted number of keys.
+    fitting: usize,
+    /// How often the width was corrected because a page was empty.
+    corrections: u64,
     /// The last key read.
     last: Vec<u8>,
     /// The last two keys with empty pages between them.
@@ -117,7 +123,8 @@ impl PageSizer {
             samples: 0,
             remaining: None,
             credit: 0,
-            rest: None,
+            fitting: 0,
+            corrections: 0,
             last: Vec::new(),
             gap: None,
             branches: VecDeque::new(),
@@ -134,18 +141,35 @@ impl PageSizer {
         self.keys.saturating_mul(2).min(self.max_keys)
     }
 
-    /// The estimated end of a page from `start` on; `None` for the end of the range.
-    pub(crate) fn end(&self, start: &[u8]) -> Option<Vec<u8>> {
-        if self.remaining.is_some_and(|left| left <= self.limit() || self.can_afford_counting(left)) {
-            return None;
-        }
-        if let Some((end, keys)) = &self.rest
-            && *keys <= self.limit()
-            && end.as_slice() > start
-        {
-            return Some(end.clone());
-        }
-        self.model.key_after(start, self.skip, self.step?)
+    /// The number of keys that a page is planned for.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.keys
+    }
+
+    /// The maximum number of keys up to the end of the range; `None` before the first page.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        self.remaining
+    }
+
+    /// How often the width was corrected because a page was empty.
+    pub(crate) fn corrections(&self) -> u64 {
+        self.corrections
+    }
+
+    /// The number of windows that may be requested from so many members at once: one until the guesses prove right, because
+    /// a window that was planned earlier repeats the mistake of the one before it.
+    pub(crate) fn concurrency(&self, members: usize) -> usize {
+        self.fitting.saturating_add(1).min(MAX_CONCURRENCY.max(members.saturating_add(1)))
+    }
+
+    /// The estimated end of a page that starts at `start`, in a part of the range that ends at `end` (`None`: with the
+    /// range) and has at most `left` keys.
+    pub(crate) fn end(&self, start: &[u8], end: Option<&[u8]>, left: Option<u64>) -> Option<Vec<u8>> {
+        let to_the_end =
+            left.is_some_and(|left| left <= self.limit() || (end.is_none() && self.can_afford_counting(left)));
+        let guess = if to_the_end { None } else { self.step };
+        let guess = guess.and_then(|step| self.model.key_after(start, self.skip, step));
+        guess.filter(|guess| end.is_none_or(|end| guess.as_slice() < end)).or_else(|| end.map(<[u8]>::to_vec))
     }
 
     pub(crate) fn learn(&mut self, page: &Page) {
@@ -169,26 +193,37 @@ impl PageSizer {
                 Some(unread)
             }
         };
-        self.rest = page.end.clone().filter(|_| unread > 0).map(|end| (end, unread));
         let (Some(first), Some(last)) = (page.kvs.first(), page.kvs.last()) else {
-            self.widen();
+            self.fitting = 0;
+            // A page that was planned before the last correction says nothing about it.
+            if page.corrections == self.corrections {
+                self.widen();
+            }
             return;
         };
+        let fits = !page.more && got >= self.keys.div_euclid(4);
+        self.fitting = if fits { self.fitting.saturating_add(1) } else { 0 };
         if self.empty > 0 {
             self.gap = Some((std::mem::take(&mut self.last), first.key.clone()));
         }
         self.last.clone_from(&last.key);
         self.empty = 0;
         self.size(page);
-        let from: &[u8] = if got > 1 { &first.key } else { &page.start };
+        // What follows a page that was cut is like its end rather than like its start.
+        let skipped = if page.more { page.kvs.len().div_euclid(4).saturating_mul(3) } else { 0 };
+        let tail = page.kvs.get(skipped..).unwrap_or_default();
+        let from: &[u8] = match tail.first() {
+            Some(first) if tail.len() > 1 => &first.key,
+            _ => &page.start,
+        };
         self.model.learn(page.kvs.iter().map(|kv| kv.key.as_slice()));
         let common = from.iter().zip(&last.key).take_while(|(a, b)| a == b).count();
         self.skip = self.model.earlier_start(common, MIN_SPAN);
-        let steps = u128::from(got.saturating_sub(1).max(1));
+        let steps = tail.len().saturating_sub(1).max(1) as u128;
         let mut each = self.model.width(from, &last.key, self.skip).div_euclid(steps);
-        if let Some((end, keys)) = &self.rest {
+        if let Some(end) = &page.end {
             // The page's range has more keys than were returned: they may be denser than those returned.
-            let rest = self.model.width(&last.key, end, self.skip).checked_div(u128::from(*keys));
+            let rest = self.model.width(&last.key, end, self.skip).checked_div(u128::from(unread));
             each = each.min(rest.unwrap_or(each));
         }
         self.step = Some(each.max(1).saturating_mul(u128::from(self.keys)));
@@ -245,12 +280,12 @@ impl PageSizer {
         self.step = self.step.map(|step| step.max(1));
         self.keys = self.keys.min(FIRST_KEYS);
         self.empty = 0;
-        self.rest = None;
     }
 
     /// Widens the page after an empty one, each time by a larger factor.
     fn widen(&mut self) {
         self.empty = self.empty.saturating_add(1);
+        self.corrections = self.corrections.saturating_add(1);
         let Some(step) = self.step else { return };
         if let (1, Some((from, to))) = (self.empty, &self.gap) {
             let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
