@@ -387,7 +387,13 @@ fn locks(p: &Place<'_>) -> Vec<Case> {
     let true_alone = case("lock -- true", ours(alone, &["true"]), theirs(alone, &["true"]), &[Wall(0.25)]);
     let queue = case("lock: handoff in a queue", ours(queue, &[]), theirs(queue, &[]), &[Handoff(3.0, 10.0)]);
     let again = case("lock: handoff back to back", ours(again, &[]), theirs(again, &[]), &[Handoff(3.0, 10.0)]);
-    vec![true_alone, Case { how: How::Queue, ..queue }, Case { how: How::BackToBack, ..again }]
+    // Without the processes, the proof that the lock was held to the end, and the guardian.
+    let floor = || Some(p.client("handoffs", &["/bench/floor", "20"]));
+    vec![
+        true_alone,
+        Case { how: How::Queue, floor: floor(), ..queue },
+        Case { how: How::BackToBack, floor: floor(), ..again },
+    ]
 }
 
 /// Jobs over whole sets, at a quarter, a half and all of their size: what a doubling costs.

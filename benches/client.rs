@@ -124,6 +124,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             block_on(await_count(endpoint, prefix, number(keys)? as i64, Duration::from_secs(600)))
         }
         ["gone", endpoint, prefix] => block_on(gone(endpoint, prefix)),
+        ["handoffs", endpoint, name, holders] => block_on(handoffs(endpoint, name, number(holders)?)),
         ["neighbour", endpoint] => block_on(neighbour(endpoint)),
         ["far", target] => crate::server::far_away(target),
         ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
@@ -132,14 +133,16 @@ pub fn run(args: &[String]) -> Result<(), String> {
 }
 
 async fn connect(endpoint: &str) -> Result<KvClient, String> {
+    Ok(client(endpoint).await?.kv_client().max_decoding_message_size(usize::MAX))
+}
+
+async fn client(endpoint: &str) -> Result<Client, String> {
     let endpoint = Endpoint::from_shared(format!("http://{endpoint}"))
         .map_err(|e| e.to_string())?
         .tcp_nodelay(true)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
-    let client =
-        Client::from_channel(Channel::Tonic(endpoint.connect_lazy()), None).await.map_err(|e| e.to_string())?;
-    Ok(client.kv_client().max_decoding_message_size(usize::MAX))
+    Client::from_channel(Channel::Tonic(endpoint.connect_lazy()), None).await.map_err(|e| e.to_string())
 }
 
 /// One Range over the whole prefix, decoded and not printed.
@@ -315,6 +318,41 @@ async fn wait_on(start: Instant, error: etcd_client::Error) -> Result<(), String
     }
     tokio::time::sleep(Duration::from_millis(5)).await;
     Ok(())
+}
+
+/// A lock goes through a queue in one process, without a command under it: the holder revokes its lease, the next one gets the
+/// event and reads its place. Prints how long each handoff took, in milliseconds.
+async fn handoffs(endpoint: &str, name: &str, holders: u64) -> Result<(), String> {
+    let told = |e: etcd_client::Error| e.to_string();
+    let mut first = client(endpoint).await?;
+    let mut queue = Vec::new();
+    for n in 0..holders {
+        let lease = first.lease_grant(60, None).await.map_err(told)?.id();
+        let key = format!("{name}/{n:04}");
+        let options = etcd_client::PutOptions::new().with_lease(lease);
+        first.put(key.as_str(), "", Some(options)).await.map_err(told)?;
+        queue.push((key, lease));
+    }
+    let (mut waiters, mut before) = (Vec::new(), None);
+    for (key, lease) in &queue {
+        let mut own = client(endpoint).await?;
+        if let Some(before) = before.replace(key.clone()) {
+            let watch = own.watch(before, None).await.map_err(told)?;
+            waiters.push((own, watch, *lease));
+        }
+    }
+    let mut lease = queue.first().map_or(0, |(_, lease)| *lease);
+    let mut holder = first;
+    for (mut own, mut watch, next) in waiters {
+        let start = Instant::now();
+        holder.lease_revoke(lease).await.map_err(told)?;
+        while !watch.message().await.map_err(told)?.is_some_and(|message| !message.events().is_empty()) {}
+        let place = GetOptions::new().with_prefix().with_serializable().with_limit(2);
+        own.get(format!("{name}/"), Some(place)).await.map_err(told)?;
+        println!("{:.3}", start.elapsed().as_secs_f64() * 1e3);
+        (holder, lease) = (own, next);
+    }
+    holder.lease_revoke(lease).await.map(drop).map_err(told)
 }
 
 async fn put(endpoint: &str, key: &str) -> Result<(), String> {

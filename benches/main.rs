@@ -127,7 +127,9 @@ fn measured(case: &Case, place: &Place<'_>, rounds: u64) -> Result<Rounds, Strin
             costs.push(cost);
             all.extend(waits);
         }
-        if let Some(floor) = &case.floor {
+        if let Some(floor) = case.floor.as_ref().filter(|_| matches!(case.how, How::Queue | How::BackToBack)) {
+            figures.floor_waits.extend(special::bare_handoffs(floor)?);
+        } else if let Some(floor) = &case.floor {
             figures.floor.push(once(case, floor, place)?.0);
         }
     }

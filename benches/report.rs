@@ -12,6 +12,8 @@ pub struct Rounds {
     /// Milliseconds beside kvadm and beside the other: a neighbour's longest put, how far a watcher was behind, or the
     /// gaps between the holders of a lock.
     pub waits: (Vec<f64>, Vec<f64>),
+    /// The handoffs of a lock by the least client, milliseconds.
+    pub floor_waits: Vec<f64>,
 }
 
 /// The heading of the table, Markdown.
@@ -64,7 +66,14 @@ pub fn row(case: &Case, rounds: &Rounds) -> String {
         let judged: Vec<String> = case.targets.iter().map(|target| judge(*target, case, rounds)).collect();
         let ratio = median(rounds.waits.0.iter().copied()) / median(rounds.waits.1.iter().copied());
         let (ours, theirs) = (queue(&rounds.waits.0), queue(&rounds.waits.1));
-        return format!("| {} | {ours} | {theirs} | {ratio:.2} | - | - | {} |", case.name, judged.join(", "));
+        let floor = match rounds.floor_waits.as_slice() {
+            [] => "-".to_owned(),
+            waits => {
+                let ratio = median(rounds.waits.0.iter().copied()) / median(waits.iter().copied());
+                format!("{ratio:.2} ({})", queue(waits))
+            }
+        };
+        return format!("| {} | {ours} | {theirs} | {ratio:.2} | - | {floor} | {} |", case.name, judged.join(", "));
     }
     let wall = ratios(&rounds.kvadm, &rounds.other, |cost| cost.wall);
     let short = |ratios: &[f64]| match ratios {

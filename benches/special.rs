@@ -105,6 +105,17 @@ pub fn handoff(lock: &Cmd, place: &Place<'_>, queued: bool) -> Result<Vec<f64>, 
     gaps(&std::fs::read_to_string(&stamps).map_err(|e| e.to_string())?)
 }
 
+/// The handoffs of the least client, which prints how long each took, ms.
+pub fn bare_handoffs(floor: &Cmd) -> Result<Vec<f64>, String> {
+    let (program, args) = floor.argv.split_first().ok_or("no command")?;
+    let output = std::process::Command::new(program).args(args).output().map_err(|e| e.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    lines.lines().map(|line| line.parse().map_err(|_| format!("{line}: no time"))).collect()
+}
+
 fn gaps(stamps: &str) -> Result<Vec<f64>, String> {
     let parse = |line: &str| {
         let (start, end) = line.split_once(' ')?;
