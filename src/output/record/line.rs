@@ -71,13 +71,13 @@ impl<'de> Visitor<'de> for TextVisitor {
 
 impl<'de: 'a, 'a> Deserialize<'de> for LineValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_any(LineValueVisitor)
     }
 }
 
-struct ValueVisitor;
+struct LineValueVisitor;
 
-impl<'de> Visitor<'de> for ValueVisitor {
+impl<'de> Visitor<'de> for LineValueVisitor {
     type Value = LineValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
