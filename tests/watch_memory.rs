@@ -1,11 +1,9 @@
-//! A watch needs little memory, whatever its backlog is like and however slowly its output is read.
+//! The memory of a watch with a large backlog.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::support::{Etcd, Kvadm};
@@ -68,19 +66,4 @@ fn a_backlog_of_transactions() {
     let mut watching = Watching::start(&etcd, "/t/");
     watching.read("/t/", 30_000);
     assert!(watching.peak() < 28 * MIB, "{} MiB", watching.peak() / MIB);
-}
-
-/// Too much for one response: etcd sends them one by one.
-#[test]
-fn a_backlog_of_large_values() {
-    let etcd = Etcd::start();
-    let records = (0..40).fold(String::new(), |mut all, n| {
-        let value = BASE64_STANDARD.encode(vec![0xf0 + n % 8; 1 << 20]);
-        let _ = writeln!(all, "{}", json!({"key": format!("/v/{n:06}"), "value_base64": value}));
-        all
-    });
-    load(&etcd, &records);
-    let mut watching = Watching::start(&etcd, "/v/");
-    watching.read("/v/", 40);
-    assert!(watching.peak() < 50 * MIB, "{} MiB", watching.peak() / MIB);
 }
