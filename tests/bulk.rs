@@ -526,3 +526,66 @@ fn a_namespace_goes_before_every_key() {
     assert_eq!(run.ok().json(), tally(3, 0, 0, 0));
     all_in_once(shared(), &format!("{p}in/"), 3);
 }
+
+/// Loads through a proxy; gives the bytes that were sent for each byte of the records.
+fn sent_for_each_byte(etcd: &Etcd, prefix: &str, byte: u8) -> f64 {
+    let proxy = Proxy::start(&etcd.address());
+    let records: String = (0..600).map(|n| large(&format!("{prefix}{n:05}"), 1000, byte)).collect();
+    load_into(&proxy.endpoint(), &[]).stdin(records).run().ok();
+    proxy.bytes_up() as f64 / 600_000.0
+}
+
+/// A value is compared only if its key exists.
+#[test]
+fn the_value_of_a_new_key_is_sent_once() {
+    let p = unique_prefix();
+    let new = sent_for_each_byte(shared(), &p, 1);
+    assert!(new < 1.3, "{new:.2} bytes were sent for each byte of new keys");
+    let changed = sent_for_each_byte(shared(), &p, 2);
+    assert!((2.0..3.2).contains(&changed), "{changed:.2} bytes were sent for each byte of changed values");
+    assert!(shared().held_under(&p).iter().all(|held| held.version == 2 && held.value == [2; 1000]));
+}
+
+#[test]
+fn keys_that_exist_among_new_ones_are_compared() {
+    let p = unique_prefix();
+    let key = |n: usize| format!("{p}{n:05}");
+    for (n, value) in [(250, "250"), (350, "other"), (999, "999")] {
+        shared().etcdctl_ok(&["put", &key(n), value]);
+    }
+    let run = load(&lines(&p, 2000), &["--create"]);
+    run.code(5).err_has(&format!("already present with another value: {}", "1 key"));
+    assert_eq!(run.json(), tally(1997, 2, 1, 0));
+    let held = shared().held_under(&p);
+    assert_eq!((held.len(), held[350].text().as_str()), (2000, "other"));
+    assert!(held.iter().all(|held| held.version == 1), "nothing was written twice");
+    // The same in the other form: what differs is written, once.
+    assert_eq!(load(&lines(&p, 2100), &[]).ok().json(), tally(101, 1999, 0, 0));
+    let held = shared().held_under(&p);
+    assert!(held.iter().enumerate().all(|(n, held)| held.text() == n.to_string()));
+    assert!(held.iter().enumerate().all(|(n, held)| held.version == if n == 350 { 2 } else { 1 }));
+}
+
+/// Another client creates keys of the batches while they are loaded.
+#[test]
+fn a_key_that_another_client_creates_meanwhile_is_compared() {
+    let p = unique_prefix();
+    let all = lines(&p, 3000);
+    let mut child = load_into(shared(), &["--create"]).spawn();
+    let mut created = 0;
+    for (n, part) in all.split_inclusive('\n').collect::<Vec<_>>().chunks(100).enumerate() {
+        child.write(part.concat());
+        if n % 7 == 6 {
+            // A record of a batch that was not sent yet: at most nine are read ahead.
+            let key = format!("{p}{:05}", (n + 15).min(29) * 100 + n);
+            created += u64::from(shared().etcdctl_ok(&["put", &key, "theirs"]).contains("OK"));
+        }
+    }
+    child.close_stdin();
+    let run = child.wait();
+    let told = run.json();
+    assert_eq!((&told["written"], &told["exists"]), (&json!(3000 - created), &json!(created)), "{told}");
+    run.code(5);
+    let theirs = shared().held_under(&p).iter().filter(|held| held.text() == "theirs").count() as u64;
+    assert_eq!(theirs, created);
+}

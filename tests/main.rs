@@ -143,6 +143,7 @@ mod txn_interactive;
 mod usage;
 mod watch;
 mod watch_faults;
+mod watch_memory;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
 #[test]

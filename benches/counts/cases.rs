@@ -10,8 +10,8 @@ use std::time::Duration;
 use etcd_client::proto::{PbEvent, PbKeyValue, PbRangeResponse};
 use kvadm::backup::bolt::BoltFile;
 use kvadm::kvstore::{
-    Assembly, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, ReadOptions, Revision,
-    Store,
+    Assembly, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, RawEvent, ReadOptions,
+    Revision, Store,
 };
 use kvadm::output::{Format, Out, Settings};
 use kvadm::proto::Codec;
@@ -279,17 +279,14 @@ fn lines(count: usize) -> Result<Pass, String> {
 
 /// Responses of a thousand events in revisions of three; every fourth response ends with a whole revision.
 fn assembly(count: usize) -> Result<Pass, String> {
-    let event = |(n, kv): (usize, KeyValue)| PbEvent {
-        kv: Some(PbKeyValue {
-            key: kv.key,
-            value: kv.value,
-            mod_revision: n as Revision / 3 + 1,
-            ..PbKeyValue::default()
-        }),
-        ..PbEvent::default()
+    let event = |(n, kv): (usize, KeyValue)| {
+        let revision = n as Revision / 3 + 1;
+        let kv = PbKeyValue { key: kv.key, value: kv.value, mod_revision: revision, ..PbKeyValue::default() };
+        let event = PbEvent { kv: Some(kv), ..PbEvent::default() };
+        RawEvent::new(revision, event.encode_to_vec().into())
     };
-    let events: Vec<PbEvent> = records(count).into_iter().enumerate().map(event).collect();
-    let responses: Vec<Vec<PbEvent>> = events.chunks(999).map(<[PbEvent]>::to_vec).collect();
+    let events: Vec<RawEvent> = records(count).into_iter().enumerate().map(event).collect();
+    let responses: Vec<Vec<RawEvent>> = events.chunks(999).map(<[RawEvent]>::to_vec).collect();
     Ok(Box::new(move || {
         let (mut assembly, mut records, last) = (Assembly::new(1), 0, responses.len());
         for (at, response) in responses.into_iter().enumerate() {

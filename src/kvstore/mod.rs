@@ -77,4 +77,5 @@ pub use request::run_on_io_thread;
 pub use store::Store;
 pub use types::{KeyValue, LeaseId, NoLeaseId, Revision, parse_hex};
 pub use watch::assembly::{Assembly, OversizedRevision};
+pub use watch::wire::RawEvent;
 pub use watch::{WatchEvent, WatchOptions, WatchUpdate, Watcher};

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::bytes::{Base64Error, decode_base64};
 use crate::kvstore::{KeyValue, LeaseId};
 use crate::proto::Codec;
+use line::{Line, LineValue};
 
 /// A result, or one line of many: named fields in a fixed order. Field names are stable; new fields may be added.
 pub trait Record {
@@ -282,39 +283,29 @@ pub enum RecordError {
     Lease(String),
 }
 
-#[derive(Deserialize)]
-#[serde(expecting = "a JSON object")]
-struct Line {
-    key: Option<String>,
-    key_base64: Option<String>,
-    value: Option<serde_json::Value>,
-    value_base64: Option<String>,
-    lease: Option<String>,
-    ttl: Option<i64>,
-}
-
 impl InputRecord {
     /// Parses one line, whose key may be empty. A string value is taken as bytes; an object is encoded as a message.
     ///
     /// # Errors
     /// As [`RecordError`].
     pub fn parse(line: &[u8], codec: &Codec) -> Result<Self, RecordError> {
-        let line: Line = serde_json::from_slice(line)?;
+        let line: Line<'_> = serde_json::from_slice(line)?;
         let key = either("key", line.key, line.key_base64)?;
         let value = match (line.value, line.value_base64) {
-            (Some(serde_json::Value::String(text)), None) => text.into_bytes(),
-            (Some(object @ serde_json::Value::Object(_)), None) => {
+            (Some(LineValue::Text(text)), None) => String::from(text).into_bytes(),
+            (Some(LineValue::Other(object @ serde_json::Value::Object(_))), None) => {
                 let encoded = codec.encode(&key, &object).ok_or(RecordError::NoMessage)?;
                 encoded.map_err(RecordError::Encode)?
             }
-            (Some(_), None) => return Err(RecordError::Kind),
-            (other, encoded) => either("value", other.map(|_| String::new()), encoded)?,
+            (Some(LineValue::Other(_)), None) => return Err(RecordError::Kind),
+            (None, Some(encoded)) => either("value", None, Some(encoded))?,
+            (None, None) | (Some(_), Some(_)) => return Err(RecordError::Either("value")),
         };
         let lease = match line.lease {
             None => None,
-            Some(text) => match text.parse::<LeaseId>() {
+            Some(text) => match text.as_ref().parse::<LeaseId>() {
                 Ok(lease) => LeaseId::from_wire(lease.0),
-                Err(_) => return Err(RecordError::Lease(text)),
+                Err(_) => return Err(RecordError::Lease(text.into())),
             },
         };
         Ok(Self { key, value, lease, ttl: line.ttl })
@@ -346,17 +337,18 @@ pub fn key_of_record(line: &[u8]) -> Option<Vec<u8>> {
     either("key", line.key, line.key_base64).ok()
 }
 
-pub(super) fn either(
+pub(super) fn either<T: Into<String> + AsRef<str>>(
     name: &'static str,
-    text: Option<String>,
-    encoded: Option<String>,
+    text: Option<T>,
+    encoded: Option<T>,
 ) -> Result<Vec<u8>, RecordError> {
     match (text, encoded) {
-        (Some(text), None) => Ok(text.into_bytes()),
-        (None, Some(encoded)) => decode_base64(&encoded).map_err(|error| RecordError::Base64(name, error)),
+        (Some(text), None) => Ok(text.into().into_bytes()),
+        (None, Some(encoded)) => decode_base64(encoded.as_ref()).map_err(|error| RecordError::Base64(name, error)),
         _ => Err(RecordError::Either(name)),
     }
 }
 
+mod line;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,9 @@ use crate::proto::Codec;
 /// Upper bound on a line: with etcd's default limit for requests, a record has 9 MiB at most.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
 
+/// The buffer of a line is used again for the next one if it has at most this many bytes.
+const MAX_KEPT_BYTES: usize = 1 << 16;
+
 /// A line of a file of records.
 #[derive(Debug)]
 pub enum InputLine {
@@ -23,6 +26,8 @@ pub enum InputLine {
 /// The lines of a file of records.
 pub struct RecordLines {
     input: BufReader<Box<dyn Read + Send>>,
+    /// The last line.
+    text: Vec<u8>,
     name: String,
     line: u64,
     records: u64,
@@ -36,7 +41,7 @@ impl RecordLines {
     /// Reads an input, which is called `name` in messages.
     pub fn new(input: Box<dyn Read + Send>, name: String, in_namespace: bool) -> Self {
         let input = BufReader::with_capacity(1 << 16, input);
-        Self { input, name, line: 0, records: 0, in_namespace, ended: false }
+        Self { input, text: Vec::new(), name, line: 0, records: 0, in_namespace, ended: false }
     }
 
     /// The number of the last line that was read, counted from 1.
@@ -68,7 +73,10 @@ impl RecordLines {
     /// A line that is neither a record nor a fitting trailer, or an error of the input.
     pub fn next(&mut self, codec: &Codec) -> Result<Option<InputLine>, SyncError> {
         loop {
-            let mut line = Vec::new();
+            // A long line does not hold its memory to the end.
+            let mut line =
+                if self.text.capacity() > MAX_KEPT_BYTES { Vec::new() } else { std::mem::take(&mut self.text) };
+            line.clear();
             let read = Read::take(&mut self.input, MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
             self.line += 1;
             if self.line == 1 && line.starts_with(b"\xef\xbb\xbf") {
@@ -81,7 +89,11 @@ impl RecordLines {
                 Ok(0) => return Ok(None),
                 Ok(MAX_LINE_BYTES) => return Err(self.bad("the line is too long")),
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => return self.parse(&line, codec).map(Some),
+                Ok(_) => {
+                    let parsed = self.parse(&line, codec);
+                    self.text = line;
+                    return parsed.map(Some);
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::missing_keys::MissingKeys;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Retry, Store, Txn,
     Write,
@@ -42,6 +43,8 @@ pub struct LoadMode<'a> {
     pub create: bool,
     pub dry_run: bool,
     pub guard: Option<&'a LockGuard>,
+    /// What the batches so far say about the keys of the next one.
+    pub missing_keys: &'a MissingKeys,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,8 +160,9 @@ impl LoadItem {
     }
 }
 
-/// Writes a batch in one transaction; a record that is too large for a batch is written alone. After a lost reply nothing is
-/// written again: another client may have changed the keys meanwhile.
+/// Writes a batch in one transaction; a record that is too large for a batch is written alone. A batch whose keys are expected
+/// to be missing is first sent as creations, which etcd makes all or none of. After a lost reply nothing is written again:
+/// another client may have changed the keys meanwhile.
 ///
 /// # Errors
 /// A failure after which the load cannot continue; the tally counts the records before it.
@@ -184,14 +188,40 @@ async fn write_batch(
     mode: LoadMode<'_>,
     tally: &mut LoadTally,
 ) -> Result<(), Error> {
+    // A value that is compared is sent and logged twice: etcd 3.5 then needs half as much CPU again, and 1.4 times the disk.
+    let creates = !mode.dry_run && mode.missing_keys.are_expected();
+    if creates {
+        if create_all(store, items, mode.guard).await? {
+            mode.missing_keys.were_created();
+            items.iter().for_each(|item| tally.count(item, RecordOutcome::Written));
+            return Ok(());
+        }
+        mode.missing_keys.were_found();
+    }
     let nested = |item: &LoadItem| Op::Txn(item.txn(mode.create, mode.dry_run));
     let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
     let op = if mode.dry_run { "put (dry run)" } else { "put" };
     let answer = store.txn(op, &txn, mode.guard, Retry::Never).await?;
+    let mut all_written = true;
     for (item, result) in items.iter().zip(&answer.results) {
-        tally.count(item, LoadItem::outcome(mode.create, result));
+        let outcome = LoadItem::outcome(mode.create, result);
+        all_written &= matches!(outcome, RecordOutcome::Written);
+        tally.count(item, outcome);
+    }
+    if all_written && !creates {
+        mode.missing_keys.were_written();
     }
     Ok(())
+}
+
+/// Writes all records if none of their keys exists; otherwise writes nothing and returns `false`.
+async fn create_all(store: &Store, items: &[LoadItem], guard: Option<&LockGuard>) -> Result<bool, Error> {
+    let txn = Txn {
+        compares: items.iter().map(|item| Compare::missing(&item.key)).collect(),
+        then: items.iter().map(LoadItem::write).collect(),
+        otherwise: Vec::new(),
+    };
+    Ok(store.txn("put", &txn, guard, Retry::Never).await?.succeeded)
 }
 
 /// Counts the records of a write with an unknown outcome. Only a lease that this load has granted proves that this load wrote

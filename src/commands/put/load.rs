@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, batch_records, send};
+use super::missing_keys::MissingKeys;
 use crate::commands::input::{InputSource, bad_records};
 use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
@@ -47,6 +48,7 @@ pub async fn run(
         store: ctx.store().with_cancel(CancellationToken::new()),
         create,
         guard: guard.map(Arc::new),
+        missing_keys: Arc::default(),
         tally: LoadTally::default(),
         leases: HashMap::new(),
         without_ttl: 0,
@@ -180,6 +182,7 @@ struct Load<'a> {
     store: Store,
     create: bool,
     guard: Option<Arc<LockGuard>>,
+    missing_keys: Arc<MissingKeys>,
     tally: LoadTally,
     /// The granted lease for each lease of the records, kept alive to the end of the load: what was loaded first must not
     /// expire before the rest is stored.
@@ -268,8 +271,10 @@ impl Load<'_> {
         self.keys.extend(keys.iter().cloned());
         let (store, guard, create, dry_run) =
             (self.store.clone(), self.guard.clone(), self.create, self.ctx.safety.dry_run);
+        let missing_keys = Arc::clone(&self.missing_keys);
         self.in_flight.spawn(async move {
-            let (tally, result) = send(&store, items, LoadMode { create, dry_run, guard: guard.as_deref() }).await;
+            let mode = LoadMode { create, dry_run, guard: guard.as_deref(), missing_keys: &missing_keys };
+            let (tally, result) = send(&store, items, mode).await;
             (keys, tally, result)
         });
         Ok(())

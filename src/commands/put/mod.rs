@@ -3,6 +3,7 @@
 mod bulk;
 mod hold;
 mod load;
+mod missing_keys;
 pub(in crate::commands) mod plan;
 pub(in crate::commands) mod single;
 

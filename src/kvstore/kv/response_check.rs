@@ -106,6 +106,7 @@ fn check_results(namespace: &[u8], ops: &[Op], results: &[PbResponseOp]) -> Resu
 
 fn check_result(namespace: &[u8], op: &Op, result: &PbResponseOp) -> Result<(), Invalid> {
     match (op, &result.response) {
+        (Op::Put(_), Some(PbTxnOpResponse::ResponsePut(put))) if put.prev_kv.is_none() => Ok(()),
         (Op::Put(write), Some(PbTxnOpResponse::ResponsePut(put))) => {
             let range = KeyRange::key(&write.key).within(namespace);
             check_records(&range, 0, None, put.prev_kv.as_slice())

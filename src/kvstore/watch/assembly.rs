@@ -1,8 +1,7 @@
 //! Assembles whole revisions from responses that etcd may fragment.
 
-use etcd_client::proto::{PbEvent, PbKeyValue};
-
 use crate::kvstore::types::Revision;
+use crate::kvstore::watch::wire::RawEvent;
 
 /// The memory for the changes of one revision. A revision is returned whole, so it must fit; without a limit a server could
 /// continue a revision for ever. A deletion of about a million keys needs this much.
@@ -12,7 +11,7 @@ const MAX_REVISION_BYTES: usize = 256 << 20;
 pub struct Assembly {
     next: Revision,
     /// The events of the last revision, which the next fragment may continue.
-    partial: Vec<PbEvent>,
+    partial: Vec<RawEvent>,
     partial_bytes: usize,
 }
 
@@ -49,17 +48,17 @@ impl Assembly {
     ///
     /// # Errors
     /// The changes of one revision exceed the limit.
-    pub fn push(&mut self, mut events: Vec<PbEvent>, more: bool) -> Result<Vec<PbEvent>, OversizedRevision> {
+    pub fn push(&mut self, mut events: Vec<RawEvent>, more: bool) -> Result<Vec<RawEvent>, OversizedRevision> {
         let next = self.next;
         let before = self.partial.len();
-        events.retain(|event| revision(event) >= next);
+        events.retain(|event| event.revision >= next);
         // A response of a backlog has up to 128 000 events: they are not copied if nothing precedes them.
         if self.partial.is_empty() {
             self.partial = events;
         } else {
             self.partial.append(&mut events);
         }
-        let Some(last) = self.partial.last().map(revision) else { return Ok(Vec::new()) };
+        let Some(last) = self.partial.last().map(|event| event.revision) else { return Ok(Vec::new()) };
         if !more {
             self.next = last.saturating_add(1);
             self.partial_bytes = 0;
@@ -67,13 +66,13 @@ impl Assembly {
         }
         self.next = self.next.max(last);
         // The events before are all of one revision: only the new ones can begin another one.
-        let continued = self.partial.first().map(revision) == Some(last);
+        let continued = self.partial.first().map(|event| event.revision) == Some(last);
         if !continued {
             self.partial_bytes = 0;
         }
-        let cut = if continued { 0 } else { self.partial.partition_point(|event| revision(event) < last) };
+        let cut = if continued { 0 } else { self.partial.partition_point(|event| event.revision < last) };
         let added = self.partial.get(before.max(cut)..).unwrap_or_default();
-        self.partial_bytes = added.iter().map(event_bytes).fold(self.partial_bytes, usize::saturating_add);
+        self.partial_bytes = added.iter().map(RawEvent::bytes).fold(self.partial_bytes, usize::saturating_add);
         if self.partial_bytes > MAX_REVISION_BYTES {
             return Err(OversizedRevision(last));
         }
@@ -100,33 +99,21 @@ impl Assembly {
     }
 }
 
-/// The memory of an event.
-pub(crate) fn event_bytes(event: &PbEvent) -> usize {
-    let record = |kv: &Option<PbKeyValue>| kv.as_ref().map_or(0, |kv| kv.key.len().saturating_add(kv.value.len()));
-    size_of::<PbEvent>().saturating_add(record(&event.kv)).saturating_add(record(&event.prev_kv))
-}
-
-/// The revision of an event.
-pub(crate) fn revision(event: &PbEvent) -> Revision {
-    event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn event(revision: Revision, key: &str) -> PbEvent {
-        let kv = PbKeyValue { key: key.into(), mod_revision: revision, ..PbKeyValue::default() };
-        PbEvent { kv: Some(kv), ..PbEvent::default() }
+    fn event(revision: Revision, key: &str) -> RawEvent {
+        RawEvent::put(key.as_bytes(), b"", revision)
     }
 
-    fn push(assembly: &mut Assembly, events: Vec<PbEvent>, more: bool) -> Vec<PbEvent> {
+    fn push(assembly: &mut Assembly, events: Vec<RawEvent>, more: bool) -> Vec<RawEvent> {
         assembly.push(events, more).unwrap_or_default()
     }
 
-    fn summary(events: &[PbEvent]) -> Vec<(Revision, String)> {
-        let name = |event: &PbEvent| event.kv.as_ref().map(|kv| String::from_utf8_lossy(&kv.key).into_owned());
-        events.iter().map(|event| (revision(event), name(event).unwrap_or_default())).collect()
+    fn summary(events: &[RawEvent]) -> Vec<(Revision, String)> {
+        let name = |event: &RawEvent| Some(String::from_utf8_lossy(&event.decode()?.kv?.key).into_owned());
+        events.iter().map(|event| (event.revision, name(event).unwrap_or_default())).collect()
     }
 
     #[test]
@@ -167,11 +154,8 @@ mod tests {
     #[test]
     fn a_revision_without_end_is_refused() {
         let mut assembly = Assembly::new(1);
-        let large = |at| {
-            let value = vec![0; 16 << 20];
-            let kv = PbKeyValue { mod_revision: at, value, ..PbKeyValue::default() };
-            PbEvent { kv: Some(kv), ..PbEvent::default() }
-        };
+        let value = vec![0; 16 << 20];
+        let large = |at| RawEvent::put(b"a", &value, at);
         // The limit is for one revision: those that are complete do not count.
         for at in 1..40 {
             assert_eq!(push(&mut assembly, vec![large(at)], true).len(), usize::from(at > 1));

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use etcd_client::proto::{PbEvent, PbKeyValue};
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
@@ -16,14 +15,15 @@ use crate::duration::from_now;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
-use crate::kvstore::watch::assembly::{Assembly, event_bytes, revision};
-use crate::kvstore::watch::stream::WatchMessage;
+use crate::kvstore::watch::assembly::Assembly;
+use crate::kvstore::watch::stream::{ResponseForm, WatchMessage};
+use crate::kvstore::watch::wire::RawEvent;
 
 /// Revisions per segment: less than etcd's batch of 1000, so that one response completes a dense segment.
 const SEGMENT_REVISIONS: Revision = 900;
 /// The number of concurrent streams,
 const MAX_STREAMS: usize = 16;
-/// limited so that their responses need at most this much memory.
+/// limited so that their responses need about this much memory if all are like the first batch, and twice as much at most.
 const MAX_BYTES: usize = 8 << 20;
 /// A shorter backlog gains nothing from several streams.
 const MIN_BACKLOG: Revision = 4 * SEGMENT_REVISIONS;
@@ -52,7 +52,7 @@ struct BacklogPlan {
 /// The result of a segment.
 pub(crate) struct BacklogSegment {
     /// The events, in order.
-    pub(crate) events: Vec<PbEvent>,
+    pub(crate) events: Vec<RawEvent>,
     /// The first revision that the events do not contain as a whole.
     pub(crate) next: Revision,
     /// Whether the segment is complete; otherwise an ordinary stream continues at `next`.
@@ -66,11 +66,11 @@ impl Backlog {
         store: &Store,
         cover: &KeyRange,
         prev: bool,
-        batch: &[PbEvent],
+        batch: &[RawEvent],
         took: Duration,
         end: Revision,
     ) -> Option<Self> {
-        let (streams, next) = (streams(batch, end)?, batch.last().map(revision)?.saturating_add(1));
+        let (streams, next) = (streams(batch, end)?, batch.last()?.revision.saturating_add(1));
         let segment_timeout = took.saturating_mul(SEGMENT_TIMEOUT.0).saturating_add(SEGMENT_TIMEOUT.1);
         let plan = BacklogPlan { store: store.clone(), cover: cover.clone(), prev, streams, end, segment_timeout };
         Some(Self { segments: VecDeque::new(), plan, next })
@@ -106,20 +106,22 @@ impl BacklogPlan {
         let mut assembly = Assembly::new(start);
         let (mut events, mut bytes) = (Vec::new(), 0_usize);
         let until = from_now(self.segment_timeout);
+        let max_bytes = MAX_BYTES.saturating_mul(2).checked_div(self.streams).unwrap_or(MAX_BYTES);
+        let form = ResponseForm { fragment: false, max_bytes };
         // The ordinary stream meets the same error and reports it.
         if let Ok(Ok(mut open)) =
-            timeout_at(until, self.store.open_watch_stream(&self.cover, start, false, self.prev)).await
+            timeout_at(until, self.store.open_watch_stream(&self.cover, start, form, self.prev)).await
         {
             while let Ok(WatchMessage::Events { events: more, more: cut, .. }) =
                 timeout_at(until, open.next_message()).await
             {
-                bytes = more.iter().map(event_bytes).fold(bytes, usize::saturating_add);
+                bytes = more.iter().map(RawEvent::bytes).fold(bytes, usize::saturating_add);
                 // Larger events than those of the first batch.
-                if bytes > MAX_BYTES {
+                if bytes > max_bytes {
                     break;
                 }
                 let Ok(whole) = assembly.push(more, cut) else { break };
-                events.extend(whole.into_iter().filter(|event| revision(event) < end));
+                events.extend(whole.into_iter().filter(|event| event.revision < end));
                 if assembly.next() > end {
                     return BacklogSegment { events, next: end, complete: true };
                 }
@@ -136,15 +138,13 @@ fn segment_end(start: Revision) -> Revision {
 
 /// The number of streams, estimated from the first batch; `None` if the rest is short, few of its revisions are of
 /// watched keys, or the events are large.
-fn streams(batch: &[PbEvent], end: Revision) -> Option<usize> {
-    let (first, last) = (batch.first().map(revision)?, batch.last().map(revision)?);
-    let mut revisions: Vec<Revision> = batch.iter().map(revision).collect();
+fn streams(batch: &[RawEvent], end: Revision) -> Option<usize> {
+    let (first, last) = (batch.first()?.revision, batch.last()?.revision);
+    let mut revisions: Vec<Revision> = batch.iter().map(|event| event.revision).collect();
     revisions.dedup();
     let count = Revision::try_from(revisions.len()).unwrap_or(Revision::MAX);
     let dense = count >= SEGMENT_REVISIONS && last.saturating_sub(first) < count.saturating_mul(11).div_euclid(10);
-    let record = |kv: &PbKeyValue| kv.key.len().saturating_add(kv.value.len()).saturating_add(64);
-    let records = batch.iter().flat_map(|event| event.kv.iter().chain(&event.prev_kv));
-    let bytes = records.map(record).fold(0, usize::saturating_add);
+    let bytes = batch.iter().map(RawEvent::bytes).fold(0, usize::saturating_add);
     let streams = MAX_BYTES.checked_div(bytes).unwrap_or(MAX_STREAMS).min(MAX_STREAMS);
     (dense && streams > 1 && end.saturating_sub(last) >= MIN_BACKLOG).then_some(streams)
 }
@@ -153,9 +153,8 @@ fn streams(batch: &[PbEvent], end: Revision) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn batch(revisions: impl Iterator<Item = Revision>, bytes: usize) -> Vec<PbEvent> {
-        let kv = |at| PbKeyValue { value: vec![0; bytes], mod_revision: at, ..PbKeyValue::default() };
-        revisions.map(|at| PbEvent { kv: Some(kv(at)), ..PbEvent::default() }).collect()
+    fn batch(revisions: impl Iterator<Item = Revision>, bytes: usize) -> Vec<RawEvent> {
+        revisions.map(|at| RawEvent::put(b"", &vec![0; bytes], at)).collect()
     }
 
     #[test]

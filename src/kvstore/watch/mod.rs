@@ -9,10 +9,10 @@ pub(crate) mod assembly;
 pub(crate) mod backlog;
 pub(crate) mod ranges;
 pub(crate) mod stream;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
-use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::kvstore::backoff::Backoff;
@@ -25,9 +25,10 @@ use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 use crate::transport::Notice;
 
-use crate::kvstore::watch::assembly::{Assembly, OversizedRevision, revision};
+use crate::kvstore::watch::assembly::{Assembly, OversizedRevision};
 use crate::kvstore::watch::backlog::Backlog;
-use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
+use crate::kvstore::watch::stream::{OpenedWatch, ResponseForm, WatchMessage};
+use crate::kvstore::watch::wire::{RawEvent, RecordMessage};
 
 /// A stream that lived this long was stable: the next retry starts with the shortest delay.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
@@ -35,8 +36,10 @@ const STABLE_AFTER: Duration = Duration::from_secs(1);
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
 /// Events per update, unless one revision has more: a response of a backlog has up to 128 000, which are not all held
-/// decoded twice.
+/// decoded too.
 const UPDATE_EVENTS: usize = 4096;
+/// Bytes per update, unless one revision has more.
+const UPDATE_BYTES: usize = 1 << 20;
 
 /// A batch of the past with fewer events is the last one: etcd sends up to 1000 revisions at a time.
 const FULL_BATCH: usize = 1000;
@@ -94,7 +97,7 @@ pub struct Watcher {
     fragment: bool,
     open: Option<OpenedWatch>,
     /// Events of whole revisions that were not returned yet.
-    pending: std::vec::IntoIter<PbEvent>,
+    pending: std::vec::IntoIter<RawEvent>,
     /// The streams that fetch a backlog instead of `open`.
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
@@ -160,7 +163,7 @@ impl Watcher {
 
     /// The first revision that was not returned yet.
     pub fn next_revision(&self) -> Revision {
-        self.pending.as_slice().first().map_or(self.assembly.next(), revision)
+        self.pending.as_slice().first().map_or(self.assembly.next(), |event| event.revision)
     }
 
     /// The number of streams opened so far. A stream that begins at the compacted revision may lack the deletions of that
@@ -215,7 +218,7 @@ impl Watcher {
             };
             match open.next_message().await {
                 WatchMessage::Events { events, more, told } => {
-                    let sent = events.last().map_or(told, revision);
+                    let sent = events.last().map_or(told, |event| event.revision);
                     // A watch that has caught up gets each change at once: only a batch of the past ends before the present.
                     self.behind_of = if events.len() >= FULL_BATCH && sent < told { told } else { 0 };
                     // Only the first response shows the size and pace of the backlog.
@@ -260,14 +263,24 @@ impl Watcher {
     /// The next whole revisions of the pending events: those of the watched ranges, without the namespace.
     fn take_pending(&mut self) -> Vec<WatchEvent> {
         let events = self.pending.as_slice();
-        let last = events.get(UPDATE_EVENTS.saturating_sub(1)).map(revision);
-        let count = last.map_or(events.len(), |last| events.partition_point(|event| revision(event) <= last));
-        let event = |event: PbEvent| {
-            let kv = self.store.decode_kv(event.kv?);
-            let prev = event.prev_kv.map(|kv| self.store.decode_kv(kv));
+        let mut bytes = 0_usize;
+        let full = events.iter().take(UPDATE_EVENTS).position(|event| {
+            bytes = bytes.saturating_add(event.bytes());
+            bytes >= UPDATE_BYTES
+        });
+        let last = events.get(full.unwrap_or(UPDATE_EVENTS.saturating_sub(1))).map(|event| event.revision);
+        let count = last.map_or(events.len(), |last| events.partition_point(|event| event.revision <= last));
+        let record = |record: &RecordMessage| {
+            let kv = record.to_key_value();
+            KeyValue { key: self.store.relative(kv.key), ..kv }
+        };
+        let event = |event: RawEvent| {
+            let event = event.decode()?;
+            let kv = record(event.kv.as_ref()?);
             let wanted = self.ranges.iter().any(|range| range.contains(&kv.key));
             // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
-            wanted.then_some(WatchEvent { kv, deleted: event.r#type == 1, prev })
+            let prev = event.prev_kv.as_ref().filter(|_| wanted).map(record);
+            wanted.then_some(WatchEvent { kv, deleted: event.kind == 1, prev })
         };
         self.pending.by_ref().take(count).filter_map(event).collect()
     }
@@ -313,7 +326,7 @@ impl Watcher {
         let cover = KeyRange::cover(&self.ranges);
         let next = self.assembly.next();
         let (known, prev) = (self.options.known, self.options.prev);
-        let open = self.store.open_watch_stream(&cover, next, self.fragment, prev).await?;
+        let open = self.store.open_watch_stream(&cover, next, ResponseForm::of(self.fragment), prev).await?;
         let before = next.saturating_sub(1);
         let reached = if next > self.options.start { before } else { known.min(before) };
         if open.revision < reached {

@@ -3,37 +3,63 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::proto::PbEvent;
+use http::uri::PathAndQuery;
+use prost::Message;
+use prost::bytes::Bytes;
 use tokio::time::{Instant, timeout};
+use tokio_stream::StreamExt;
+use tonic::client::Grpc;
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstCodec;
 
 use crate::kvstore::error::{Error, classify, from_transport};
 use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::key_range::KeyRange;
-use crate::kvstore::kv::response_check::{check_revisions, show};
+use crate::kvstore::kv::response_check::show;
 use crate::kvstore::refusal::{Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::request::Covers;
 use crate::kvstore::response_header::check_revision;
 use crate::kvstore::store::Store;
+use crate::kvstore::token::TokenService;
 use crate::kvstore::types::Revision;
+use crate::kvstore::watch::wire::{
+    EventMessage, RawEvent, RecordMessage, WatchCreateRequest, WatchRequest, WatchResponse,
+};
 use crate::transport::Trace;
 
 const OP: &str = "watch";
 /// Time limit for creating a watch, including the dial.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A response of a backlog may have this many bytes; a larger one is refused, and requested in fragments.
+/// A response of a backlog may have this many bytes; a larger one is refused, and requested in fragments. It is in memory as
+/// a whole, with up to 8 MiB (the flow control window) of the next one: a watch needs at most 64 MiB for both and the rest.
 ///
 /// etcd sends 1000 revisions of a backlog per response or, if asked, fragments of 1.5 MiB. For each event it adds to a
 /// fragment it measures the whole fragment again (`sendFragments` in its `api/v3rpc/watch.go`), so fragmenting takes
 /// time quadratic in the events per fragment: many small events arrive several times faster unfragmented.
-const MAX_UNFRAGMENTED_BYTES: usize = 64 << 20;
+const MAX_UNFRAGMENTED_BYTES: usize = 36 << 20;
 /// A fragment may have this many bytes: one event with its previous record at the largest size of a request that etcd
 /// recommends (10 MiB), several times over, and what grpc-proxy passes on as one response.
 const MAX_FRAGMENT_BYTES: usize = 128 << 20;
 
+/// How etcd is to send large responses, and the largest one that is accepted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseForm {
+    pub(crate) fragment: bool,
+    pub(crate) max_bytes: usize,
+}
+
+impl ResponseForm {
+    /// Whole responses, or fragments.
+    pub(crate) fn of(fragment: bool) -> Self {
+        Self { fragment, max_bytes: if fragment { MAX_FRAGMENT_BYTES } else { MAX_UNFRAGMENTED_BYTES } }
+    }
+}
+
 /// A created watch.
 pub(crate) struct OpenedWatch {
-    stream: etcd_client::WatchStream,
+    stream: Streaming<WatchResponse>,
     identity: Arc<StoreIdentity>,
     /// The watched range, absolute.
     range: KeyRange,
@@ -51,7 +77,7 @@ pub(crate) struct OpenedWatch {
 /// The meaning of a response.
 pub(crate) enum WatchMessage {
     /// Changes; continued in another response if `more`. `told` is the member's revision when it sent them.
-    Events { events: Vec<PbEvent>, more: bool, told: Revision },
+    Events { events: Vec<RawEvent>, more: bool, told: Revision },
     /// Everything up to this revision has been sent.
     Progress(Revision),
     /// The watch's position is compacted: no events will follow.
@@ -61,31 +87,30 @@ pub(crate) enum WatchMessage {
 }
 
 impl Store {
-    /// Opens a stream that starts at `next`, optionally with fragmented responses, and waits until the member creates
-    /// the watch.
+    /// Opens a stream that starts at `next`, with responses of the given form, and waits until the member creates the
+    /// watch.
     pub(crate) async fn open_watch_stream(
         &self,
         cover: &KeyRange,
         next: Revision,
-        fragment: bool,
+        form: ResponseForm,
         prev: bool,
     ) -> Result<OpenedWatch, Error> {
         self.refuse_if_local(OP)?;
         self.wait_for_rate_limit(OP).await?;
         let range = cover.within(self.namespace());
         let (start, end) = range.to_wire();
-        let mut options =
-            etcd_client::WatchOptions::new().with_range(end.clone()).with_start_revision(next).with_progress_notify();
-        if prev {
-            options = options.with_prev_key();
-        }
-        if fragment {
-            options = options.with_fragment();
-        }
+        let create = WatchCreateRequest {
+            key: start.clone(),
+            range_end: end.clone(),
+            start_revision: next,
+            progress_notify: true,
+            prev_kv: prev,
+            fragment: form.fragment,
+        };
         let channel = &self.inner.channel;
         let (generation, sent) = (channel.generation(), Instant::now());
-        let max_bytes = if fragment { MAX_FRAGMENT_BYTES } else { MAX_UNFRAGMENTED_BYTES };
-        let granted = timeout(CREATE_TIMEOUT, self.grant_watch(&start, options, max_bytes)).await;
+        let granted = timeout(CREATE_TIMEOUT, self.grant_watch(create, form.max_bytes)).await;
         let result = granted.unwrap_or_else(|_| {
             let after = CREATE_TIMEOUT;
             Err(Error::Timeout { op: OP, endpoint: channel.current(), after })
@@ -110,29 +135,25 @@ impl Store {
         result.map(|open| OpenedWatch { range, generation, ..open })
     }
 
-    async fn grant_watch(
-        &self,
-        start: &[u8],
-        options: etcd_client::WatchOptions,
-        max_bytes: usize,
-    ) -> Result<OpenedWatch, Error> {
-        let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
+    async fn grant_watch(&self, create: WatchCreateRequest, max_bytes: usize) -> Result<OpenedWatch, Error> {
+        let classified = |status| classified(&self.inner.channel.current(), status);
         self.inner.channel.ready(false).await.map_err(|failure| from_transport(&failure).0)?;
-        let client = self.client(OP, !self.is_serializable).await.map_err(|(error, _)| error)?;
-        let mut watching = client.watch_client().max_decoding_message_size(max_bytes);
-        let mut stream = watching.watch(start, Some(options)).await.map_err(classified)?;
+        self.log_in(OP, 0).await.map_err(|(error, _)| error)?;
+        let mut stream = self.send_watch(create, max_bytes).await.map_err(classified)?;
         let endpoint = self.inner.channel.current();
         // The first response creates or refuses the watch; both have the "created" flag.
         let Some(answer) = stream.message().await.map_err(classified)? else { return Err(stream_ended(&endpoint)) };
-        if !answer.created() && !answer.canceled() {
+        if !answer.created && !answer.canceled {
             return Err(invalid("the first message does not create the watch"));
         }
-        self.check_header(answer.header(), &endpoint)?;
-        if answer.canceled() && answer.compact_revision() == 0 {
-            return Err(cancel_error(answer.cancel_reason(), &endpoint));
+        let cluster = answer.header.as_ref().map_or(0, |header| header.cluster_id);
+        let checked = self.inner.identity.check_cluster(cluster, &endpoint);
+        checked.map_err(|mismatch| Error::OtherStore { mismatch, executed: None })?;
+        if answer.canceled && answer.compact_revision == 0 {
+            return Err(cancel_error(&answer.cancel_reason, &endpoint));
         }
-        let Some(header) = answer.header() else { return Err(invalid("it has no header")) };
-        let (revision, compacted) = (header.revision(), answer.compact_revision());
+        let Some(header) = answer.header else { return Err(invalid("it has no header")) };
+        let (revision, compacted) = (header.revision, answer.compact_revision);
         check_revision(revision).and_then(|()| check_revision(compacted)).map_err(invalid)?;
         Ok(OpenedWatch {
             stream,
@@ -145,6 +166,24 @@ impl Store {
             unread_up_to: revision,
             compacted,
         })
+    }
+
+    /// Sends the request on a stream that stays open: etcd ends a watch whose client has ended its own side.
+    async fn send_watch(
+        &self,
+        create: WatchCreateRequest,
+        max_bytes: usize,
+    ) -> Result<Streaming<WatchResponse>, Status> {
+        let channel = TokenService::new(self.inner.channel.clone(), Arc::clone(&self.inner.login));
+        let create = WatchRequest { create_request: Some(create) };
+        let mut request = Request::new(tokio_stream::once(create).chain(tokio_stream::pending()));
+        if !self.is_serializable {
+            request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        }
+        let path = PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
+        let codec = ProstCodec::<WatchRequest, WatchResponse>::default();
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(max_bytes);
+        Ok(grpc.streaming(request, path, codec).await?.into_inner())
     }
 
     /// Requests a new auth token; `false` if that is not possible now.
@@ -169,24 +208,27 @@ impl OpenedWatch {
     }
 
     /// Checks that each event is a put or a deletion of a watched key, in the order of revisions.
-    fn check(&self, events: &[PbEvent]) -> Result<(), Error> {
+    fn check(&self, events: Vec<Bytes>) -> Result<Vec<RawEvent>, Error> {
         let mut last = 0;
-        for event in events {
+        let mut checked = Vec::with_capacity(events.len());
+        for encoded in events {
+            let event = EventMessage::decode(encoded.clone());
+            let event = event.map_err(|error| invalid(format!("an event cannot be decoded: {error}")))?;
             let Some(kv) = &event.kv else { return Err(invalid("an event has no key")) };
-            // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
-            if !matches!(event.r#type, 0 | 1) {
-                return Err(invalid(format!("an event has the unknown type {}", event.r#type)));
+            if !matches!(event.kind, 0 | 1) {
+                return Err(invalid(format!("an event has the unknown type {}", event.kind)));
             }
             if kv.key.is_empty() || !self.range.contains(&kv.key) {
                 return Err(invalid(format!("key '{}' is not watched", show(&kv.key))));
             }
-            event.prev_kv.iter().chain([kv]).try_for_each(check_revisions).map_err(invalid)?;
+            event.prev_kv.iter().chain([kv]).try_for_each(RecordMessage::check_revisions).map_err(invalid)?;
             if kv.mod_revision < last {
                 return Err(invalid(format!("an event of revision {} follows revision {last}", kv.mod_revision)));
             }
             last = kv.mod_revision;
+            checked.push(RawEvent::new(last, encoded));
         }
-        Ok(())
+        Ok(checked)
     }
 
     /// The next response that is not empty.
@@ -195,10 +237,10 @@ impl OpenedWatch {
             return WatchMessage::Compacted(self.compacted);
         }
         loop {
-            let mut answer = match self.stream.message().await {
-                Ok(Some(answer)) => answer.0,
+            let answer = match self.stream.message().await {
+                Ok(Some(answer)) => answer,
                 Ok(None) => return WatchMessage::Lost(stream_ended(&self.endpoint)),
-                Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
+                Err(status) => return WatchMessage::Lost(classified(&self.endpoint, status)),
             };
             let header_revision = answer.header.as_ref().map_or(0, |header| header.revision);
             if let Err(what) = check_revision(header_revision).and_then(|()| check_revision(answer.compact_revision)) {
@@ -222,13 +264,9 @@ impl OpenedWatch {
             if answer.events.is_empty() {
                 return WatchMessage::Progress(header_revision);
             }
-            if let Err(error) = self.check(&answer.events) {
-                return WatchMessage::Lost(error);
-            }
-            return WatchMessage::Events {
-                events: std::mem::take(&mut answer.events),
-                more: answer.fragment,
-                told: header_revision,
+            return match self.check(answer.events) {
+                Ok(events) => WatchMessage::Events { events, more: answer.fragment, told: header_revision },
+                Err(error) => WatchMessage::Lost(error),
             };
         }
     }
@@ -236,6 +274,10 @@ impl OpenedWatch {
 
 fn invalid(what: impl Into<String>) -> Error {
     Error::Protocol { op: OP, what: what.into() }
+}
+
+fn classified(endpoint: &str, status: Status) -> Error {
+    classify(OP, endpoint, etcd_client::Error::GRpcStatus(status)).0
 }
 
 fn stream_ended(endpoint: &str) -> Error {
