@@ -41,6 +41,7 @@ mod delete;
 mod delete_full;
 mod diagnose;
 mod diff;
+mod dist;
 mod documents;
 mod downgrade;
 mod edit;
