@@ -66,7 +66,7 @@ install: build ## install binary, man pages and completion scripts under PREFIX 
 	install -m 644 completions/kvadm.fish "$(DESTDIR)$(FISH_COMPLETIONS)/kvadm.fish"
 
 dist: ## build the release files in target/dist: tarball, Debian package, SBOM, SHA256SUMS (the same bytes every time)
-	@$(WITH_PROTOC) CARGO="$(CARGO)" .ci/dist
+	@$(WITH_PROTOC) CARGO="$(CARGO)" DIST_MAINTAINER="$(DIST_MAINTAINER)" .ci/dist
 
 dist-check: ## check the files in target/dist: contents, checksums, binaries, man pages, Debian package
 	@.ci/dist-check

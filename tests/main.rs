@@ -49,6 +49,7 @@ mod edit_conflicts;
 mod elections;
 mod errors;
 mod etcdctl;
+mod examples;
 mod failover;
 mod forecast;
 mod gc_frame;
