@@ -297,4 +297,10 @@ fn the_release_builds_with_fixed_paths_and_locked_versions() {
     }
     assert_eq!(shell("SOURCE_DATE_EPOCH=5 epoch", &[]), "5");
     assert_eq!(shell("version", &[]), VERSION);
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    assert!(read("README.md").contains(&format!("kvadm_{VERSION}-1_amd64.deb")), "README names another version");
+    assert!(
+        read("CHANGELOG.md").contains(&format!("\n## [{VERSION}] - 20")),
+        "the changelog does not have the version"
+    );
 }
