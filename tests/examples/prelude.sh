@@ -43,6 +43,7 @@ revision() {
 }
 
 # The program 'sleep' of the examples is a stand-in that does not wait.
+# Ctrl-C also reaches the command of --exec; a moment after its output, it has ended.
 a_moment() { command -p sleep 0.3; }
 
 # Removes the learner that was added and has not started.
