@@ -21,7 +21,7 @@ TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 BENCH = $(WITH_PROTOC) .ci/bench
 
-.PHONY: help demo test test-versions soak bench bench-report scale counts counts-bless build install bless check clean-tools
+.PHONY: help demo test test-versions soak bench bench-report scale counts counts-bless build install dist dist-check bless check clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ install: build ## install binary, man pages and completion scripts under PREFIX 
 	install -m 644 completions/kvadm.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvadm"
 	install -m 644 completions/_kvadm "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvadm"
 	install -m 644 completions/kvadm.fish "$(DESTDIR)$(FISH_COMPLETIONS)/kvadm.fish"
+
+dist: ## build the release files in target/dist: tarball, Debian package, SBOM, SHA256SUMS (the same bytes every time)
+	@$(WITH_PROTOC) CARGO="$(CARGO)" DIST_MAINTAINER="$(DIST_MAINTAINER)" .ci/dist
+
+dist-check: ## check the files in target/dist: contents, checksums, binaries, man pages, Debian package
+	@.ci/dist-check
 
 bless: ## regenerate man/, completions/, docs/json-schema/ and tests/snapshots/ from what kvadm says now
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null

@@ -342,6 +342,8 @@ fn every_example_parses() {
     for help in &helps {
         let text = help.ok().stdout_text();
         let (_, examples) = text.rsplit_once("Examples:\n").unwrap_or_else(|| panic!("no examples in {}", help.shown));
+        // A line that ends with a backslash continues.
+        let examples = examples.replace("\\\n", " ");
         let lines = examples.lines().take_while(|line| line.starts_with("  "));
         let found: Vec<Vec<String>> = lines.flat_map(commands).collect();
         assert!(!found.is_empty(), "no example in {}", help.shown);

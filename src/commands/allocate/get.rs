@@ -25,7 +25,8 @@ use crate::output::{AllocationRow, bytes};
 Examples:
   kvadm allocate get 'k8s:app=web;'
   kvadm allocate get 'k8s:app=web;' 'k8s:app=db;' -o json
-  kvadm allocate get --label k8s:app=web --label k8s:io.kubernetes.pod.namespace=default
+  kvadm allocate get --label k8s:app=web \\
+      --label k8s:io.kubernetes.pod.namespace=default
   kvadm allocate get 'k8s:app=web;' --remote west")]
 pub struct Args {
     /// Keys to look up

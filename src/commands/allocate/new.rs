@@ -41,8 +41,10 @@ const NAMED: usize = 10;
 #[command(after_help = "\
 Examples:
   kvadm allocate new web
-  kvadm allocate new --label k8s:app=web --label k8s:io.kubernetes.pod.namespace=default
-  kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent", args = safety_options())]
+  kvadm allocate new --label k8s:app=web \\
+      --label k8s:io.kubernetes.pod.namespace=default
+  kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 \\
+      --permanent", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,

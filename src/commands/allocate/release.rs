@@ -21,7 +21,8 @@ use crate::output::{DryRunRow, ReleasedRow, bytes};
 Examples:
   kvadm allocate release web
   kvadm allocate release web db --node 10.0.0.7 -o json
-  kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone", args = safety_options())]
+  kvadm allocate list --node gone -o json \\
+      | kvadm allocate release --from - --node gone", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,

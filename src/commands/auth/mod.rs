@@ -50,7 +50,7 @@ enum AuthCommand {
     /// whether authentication is disabled, and never sends the request twice.
     #[command(
         verbatim_doc_comment,
-        after_help = "Examples:\n  kvadm auth disable --dry-run\n  kvadm auth disable --user root --yes",
+        after_help = "Examples:\n  kvadm auth disable --dry-run\n  kvadm auth disable --user root --password-file root.pw --yes",
         args = safety_options()
     )]
     Disable,

@@ -56,7 +56,8 @@ use plan::CompactTarget;
 Examples:
   kvadm compact --keep 10000
   kvadm compact --every 5m -o json
-  kvadm compact --defrag --if 'in-use-below=50% or free-above=200MiB' --pause 30s --yes
+  kvadm compact --defrag --if 'in-use-below=50% or free-above=200MiB' \\
+      --pause 30s --yes
   kvadm compact --defrag --member etcd-1
   kvadm compact --reclaim --dry-run
   kvadm compact --reclaim --yes",

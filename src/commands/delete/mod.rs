@@ -38,7 +38,8 @@ use crate::kvstore::{KeyRange, Revision};
 Examples:
   kvadm delete /app/mode --if-rev 42
   kvadm delete --prefix /app --dir --dry-run
-  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl",
+  kvadm delete --prefix /app/ --save app.jsonl --yes \\
+      && kvadm put --from app.jsonl",
     args = safety_options(),
     mut_arg("if_locked", |arg| arg.help_heading("Conditions"))
 )]

@@ -31,7 +31,7 @@ Examples:
   kvadm downgrade status
   kvadm downgrade validate 3.5
   kvadm downgrade enable 3.5 --yes
-  kvadm downgrade cancel", args = hidden_safety_options(), disable_help_subcommand = true)]
+  kvadm downgrade cancel --yes", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     action: DowngradeCommand,

@@ -38,7 +38,8 @@ use crate::output::{IdGarbageRow, Progress, Record, bytes};
 Examples:
   kvadm gc ids
   kvadm gc ids --apply --yes
-  kvadm gc ids --base /team/ids --min 1 --max 99999 --apply --every 15m --yes -o json", args = safety_options())]
+  kvadm gc ids --base /team/ids --min 1 --max 99999 --apply --every 15m \\
+      --yes -o json", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,

@@ -24,7 +24,8 @@ use crate::error::{Exit, Failure};
 #[command(after_help = "\
 Examples:
   kvadm gc ids
-  kvadm gc ids --save plan.json; sleep 900; kvadm gc ids --since plan.json --apply --yes
+  kvadm gc ids --save plan.json; sleep 900; \\
+      kvadm gc ids --since plan.json --apply --yes
   kvadm gc locks --apply --every 5m --yes -o json
   kvadm gc metadata /containerd/ --schema containerd", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {

@@ -93,7 +93,7 @@ enum MemberCommand {
     /// an old connection ends. kvadm connects to the peer URLs to see whether something listens, warns if nothing does, and
     /// refuses the change (5) if so many voters would be cut off that the cluster could lose its quorum.
     #[command(
-        after_help = "Examples:\n  kvadm member update m1 --peer-urls https://etcd-1.example:2380\n  kvadm member update m1 --peer-urls http://10.0.0.1:2380,http://10.1.0.1:2380 --dry-run",
+        after_help = "Examples:\n  kvadm member update m1 --peer-urls https://etcd-1.example:2380\n  kvadm member update m1 --peer-urls http://10.0.0.1:2380,http://10.1.0.1:2380 \\\n      --dry-run",
         args = safety_options()
     )]
     Update(changes::UpdateMember),

@@ -49,7 +49,7 @@ enum RoleCommand {
     },
     /// Add a role without permissions
     #[command(
-        after_help = "Examples:\n  kvadm role add reader\n  kvadm role add reader --dry-run",
+        after_help = "Examples:\n  kvadm role add reader --dry-run\n  kvadm role add reader",
         args = safety_options()
     )]
     Add {

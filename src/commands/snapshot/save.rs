@@ -56,7 +56,8 @@ Examples:
   kvadm snapshot save backup.db
   kvadm snapshot save backup.db --endpoints https://etcd-2:2379 --dry-run
   kvadm snapshot save - | gzip > backup.db.gz
-  kvadm snapshot save \"etcd-$(date +%F).db\" && find . -name 'etcd-*.db' -mtime +14 -delete",
+  kvadm snapshot save \"etcd-$(date +%F).db\" \\
+      && find . -name 'etcd-*.db' -mtime +14 -delete",
     args = safety_options()
 )]
 pub struct Args {

@@ -55,7 +55,8 @@ pub(super) use follow::{WatchLoop, WatchStart};
     after_help = "\
 Examples:
   kvadm watch /app/ /db/ -o json
-  kvadm watch --exact /deploy/done --list --count 1 --timeout 10m && ./smoke-test
+  kvadm watch --exact /deploy/done --list --count 1 --timeout 10m \\
+      && ./smoke-test
   kvadm watch /config/ --sync --exec -- ./mirror.sh
   kvadm watch /jobs/ --resume jobs.position --only created --exec -- ./run-job"
 )]

@@ -61,9 +61,11 @@ use crate::time::Time;
 #[command(after_help = "\
 Examples:
   kvadm gc metadata /containerd/ --schema containerd
-  kvadm gc metadata /containerd/ --schema containerd --explain /containerd/v1/k8s/content/blob/sha256:1f
+  kvadm gc metadata /containerd/ --schema containerd \\
+      --explain /containerd/v1/k8s/content/blob/sha256:1f
   kvadm gc metadata /containerd/ --schema containerd --check
-  kvadm gc metadata /containerd/ --schema containerd --roots-complete --apply --grace 10m --yes
+  kvadm gc metadata /containerd/ --schema containerd --roots-complete \\
+      --apply --grace 10m --yes
   kvadm gc metadata --print-schema > mine.yaml", args = safety_options())]
 pub struct Args {
     /// Prefix of the tree's keys, ending with a slash [default: every key]
