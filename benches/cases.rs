@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::backups::backups;
-use crate::client::{SCHEMA, Shape};
 use crate::measure::{Cmd, Until};
+use crate::shapes::{SCHEMA, Shape};
 
 /// A figure and the most it may be.
 #[derive(Clone, Copy)]

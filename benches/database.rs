@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use crate::cases::{Case, Place, Target, case, cmd};
-use crate::client::Shape;
 use crate::measure;
+use crate::shapes::Shape;
 
 /// Revisions of each key.
 const REVISIONS: u64 = 4;

@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 
 use crate::cases::{Case, LOADED, Place};
-use crate::client::{Shape, block_on, connect, flight};
+use crate::client::{block_on, connect, flight};
 use crate::measure::{self, Cmd};
+use crate::shapes::Shape;
 
 /// The bytes of records that one bounded Range asks for: as much as a page of kvadm's listings.
 const PAGE_BYTES: usize = 1 << 20;

@@ -17,6 +17,7 @@ mod measure;
 mod report;
 mod scale;
 mod server;
+mod shapes;
 mod special;
 mod versions;
 

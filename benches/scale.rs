@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use etcd_client::{Txn, TxnOp};
 
 use crate::cases::{cmd, expect, until, write};
-use crate::client::{SCHEMA, Shape, block_on, connect, flight};
+use crate::client::{block_on, connect, flight};
 use crate::heading::{self, Run};
 use crate::measure::{self, Cmd, Cost, Until};
 use crate::server::Server;
+use crate::shapes::{SCHEMA, Shape};
 use crate::versions;
 
 /// The prefix that has the keys.

@@ -1,14 +1,14 @@
 //! The instruction counts of `make counts`: their table, what moved, and that every case runs.
 
-#[path = "../benches/client.rs"]
-#[allow(dead_code)]
-mod client;
 #[path = "../benches/counts/mod.rs"]
 #[allow(dead_code, clippy::print_stdout)]
 mod counting;
 #[path = "../benches/server.rs"]
 #[allow(dead_code, clippy::print_stdout)]
 mod server;
+#[path = "../benches/shapes.rs"]
+#[allow(dead_code)]
+mod shapes;
 
 use std::process::{Command, Stdio};
 

@@ -19,7 +19,7 @@ use kvadm::sync::{InputLine, Merge, MergeStep, RecordLines, SyncRecord};
 use kvadm::transport::{ConnectOptions, DEFAULT_TXN_OPS, Notice, Observer, Session, TlsFiles, Trace};
 use prost::Message;
 
-use super::super::client::Shape;
+use super::super::shapes::Shape;
 use super::database;
 
 /// What a case has gone through.

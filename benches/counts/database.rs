@@ -1,6 +1,6 @@
 //! The bytes of a database file: one bucket, `key`, whose keys are revisions, as in etcd's files.
 
-use super::super::client::Shape;
+use super::super::shapes::Shape;
 
 const PAGE_BYTES: usize = 4096;
 const HEADER_BYTES: usize = 16;
