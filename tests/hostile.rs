@@ -205,6 +205,17 @@ fn a_range_that_grows_for_ever_ends_at_the_number_of_its_keys() {
     run(&server, &["list", "/a/"]).code(4).err_has("the range has more than the 20 keys counted");
 }
 
+/// As from members whose data differs: the first page counts a key that the next member does not have.
+#[test]
+fn a_range_with_fewer_keys_than_counted_is_incomplete() {
+    let server = answering("KV/Range", |asked| match asked.text(1) {
+        first if first == b"/a/" => page(&[("/a/1", 5), ("/a/2", 5)], 3, true).into(),
+        _ => page(&[], 0, false).into(),
+    });
+    let run = run(&server, &["list", "/a/", "--keys-only"]);
+    run.code(4).out("/a/1\n/a/2\n").err_has("2 of the 3 keys counted at revision ").err_has("--consistency");
+}
+
 #[test]
 fn a_single_key_is_the_one_that_was_requested() {
     for (answer, why) in [

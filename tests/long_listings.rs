@@ -1,5 +1,6 @@
 //! Listings that take long: members die, freeze and restart meanwhile, and readers rest.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -61,6 +62,9 @@ impl Slow {
     fn finish_whole(self, revision: i64) -> String {
         let (keys, stderr, code) = self.finish();
         assert_eq!(code, Some(0), "{stderr}");
+        let found: BTreeSet<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
+        let missing: Vec<String> = (0..KEYS).map(|at| key("/big/", at)).filter(|key| !found.contains(&**key)).collect();
+        assert!(missing.is_empty(), "{} keys from {:?} on are missing: {stderr}", missing.len(), missing[0]);
         assert_eq!(keys.len(), KEYS, "{stderr}");
         assert!(keys.iter().enumerate().all(|(at, (found, _))| *found == key("/big/", at)), "every key once, in order");
         assert!(keys.iter().all(|(_, at)| *at <= revision), "all at one revision");

@@ -50,6 +50,8 @@ pub struct RangeReader {
     total: Option<u64>,
     /// The number of keys read so far.
     keys_read: u64,
+    /// Whether keys were left out by [`RangeReader::skip`].
+    has_skipped: bool,
     page_sizer: PageSizer,
     /// The maximum number of pages that are requested while the caller uses the current one.
     prefetch: usize,
@@ -99,6 +101,7 @@ impl Store {
             revision: options.revision,
             total: None,
             keys_read: 0,
+            has_skipped: false,
             page_sizer: PageSizer::new(options.limit),
             // A file is read by one thread.
             prefetch: if self.is_local() { 1 } else { usize::MAX },
@@ -150,6 +153,7 @@ impl RangeReader {
             Some(start) if self.range.contains(&start) => WindowQueue::from(start),
             _ => WindowQueue::empty(),
         };
+        self.has_skipped = true;
         self.page_sizer.skip_branch(branch);
     }
 
@@ -169,7 +173,7 @@ impl RangeReader {
     async fn next_page(&mut self) -> Result<Option<Vec<KeyValue>>, Error> {
         loop {
             let page = match self.rest.take_front() {
-                Front::End => return Ok(None),
+                Front::End => return self.end(),
                 Front::Unread => {
                     self.request_page();
                     continue;
@@ -181,7 +185,7 @@ impl RangeReader {
                         self.rest.resume(RangeRequest::Stream(stream, next_start));
                         return Ok(Some(self.take_keys(kvs)?));
                     }
-                    StreamChunk::End => return Ok(None),
+                    StreamChunk::End => return self.end(),
                     StreamChunk::Failed(error) => return Err(error),
                     StreamChunk::Broken => {
                         self.may_stream = false;
@@ -198,6 +202,22 @@ impl RangeReader {
             if !kvs.is_empty() {
                 return Ok(Some(kvs));
             }
+        }
+    }
+
+    /// Checks that the listing has as many keys as were counted at its revision. The pages may come from several members, and
+    /// members that differ would otherwise make an incomplete listing look complete.
+    fn end(&self) -> Result<Option<Vec<KeyValue>>, Error> {
+        match self.total.filter(|total| self.keys_read < *total && self.remaining.is_none() && !self.has_skipped) {
+            Some(total) => {
+                let (found, revision) = (self.keys_read, self.revision);
+                let what = format!(
+                    "{found} of the {total} keys counted at revision {revision} were found; 'kvadm status --consistency' \
+                     compares the members"
+                );
+                Err(Error::Protocol { op: "list", what })
+            }
+            None => Ok(None),
         }
     }
 
