@@ -20,21 +20,23 @@ pub fn live(watcher: &Cmd, place: &Place<'_>, events: u64) -> Result<(Cost, f64)
     let mut running = Running::start(&watcher.argv, Stdio::piped(), place.work)?;
     let output = running.child.stdout.take().ok_or("no output")?;
     let (sender, receiver) = std::sync::mpsc::channel();
+    // The pipe stays open until the watcher has been stopped: what it prints after the last event must not end it.
     let reader = std::thread::spawn(move || {
+        let mut lines = BufReader::with_capacity(1 << 16, output).split(b'\n');
         let mut seen = 0;
-        for line in BufReader::with_capacity(1 << 16, output).split(b'\n') {
-            let Ok(line) = line else { return seen };
+        for line in lines.by_ref() {
+            let Ok(line) = line else { break };
             let has = |what: &[u8]| line.windows(what.len().min(line.len()).max(1)).take(64).any(|part| part == what);
             match () {
                 () if has(b"/live/probe") => drop(sender.send(Instant::now())),
                 () if has(b"/live/~end") => {
                     let _ = sender.send(Instant::now());
-                    return seen;
+                    break;
                 }
                 () => seen += u64::from(has(b"/live/e")),
             }
         }
-        seen
+        (seen, lines)
     });
     // It watches once it tells of a put; until then it may not have got so far.
     let start = Instant::now();
@@ -61,7 +63,7 @@ pub fn live(watcher: &Cmd, place: &Place<'_>, events: u64) -> Result<(Cost, f64)
         Ok((last, last.saturating_duration_since(written)))
     });
     running.stop();
-    let seen = reader.join().unwrap_or(0);
+    let (seen, _open) = reader.join().map_err(|_| "the reader of the events panicked")?;
     let mut cost = running.end(done.as_ref().ok().map(|(last, _)| *last))?;
     let (last, behind) = done?;
     if seen != events {
