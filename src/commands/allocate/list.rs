@@ -39,8 +39,7 @@ Examples:
   kvadm allocate list --node 10.0.0.1 --ttl
   kvadm allocate list --unused -o json
   kvadm allocate list --label k8s:app=web
-  kvadm allocate list --remote west \\
-      --remote east=/var/lib/cilium/clustermesh/east")]
+  kvadm allocate list --remote east=/var/lib/cilium/clustermesh/east")]
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
