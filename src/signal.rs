@@ -1,10 +1,11 @@
-//! SIGINT, SIGTERM and SIGHUP: the first signal cancels the command, the second kills the program.
+//! SIGINT, SIGTERM and SIGHUP: the first signal cancels the command, the second kills the program. What arrives right behind the
+//! first one is the same request: `timeout` signals its child, and then its own process group, in which the child is too.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Time to exit after the first signal if nothing needs cleanup: the program may hang in a write to a full pipe.
 const EXIT_GRACE: Duration = Duration::from_millis(500);
+
+/// The same signal again within this time after the first one does not count: a person needs longer for a second Ctrl-C.
+const SAME_REQUEST: Duration = Duration::from_millis(100);
 
 /// Handles the signals that end the program.
 #[derive(Clone)]
@@ -58,10 +62,15 @@ impl Signals {
         let mut incoming = Incoming::new(handled_signals())?;
         let listener = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut first: Option<(i32, Instant)> = None;
             for signal in incoming.forever() {
                 if listener.redirect(signal) {
                     continue;
                 }
+                if first.is_some_and(|(number, since)| number == signal && since.elapsed() < SAME_REQUEST) {
+                    continue;
+                }
+                first.get_or_insert_with(|| (signal, Instant::now()));
                 if listener.received.swap(signal, Ordering::SeqCst) != 0 {
                     let _ = emulate_default_handler(signal);
                 }

@@ -89,7 +89,9 @@ fn kill_in_mid_list(choose: impl Fn(usize) -> usize) {
     let mut cluster = cluster();
     let victim = choose(cluster.leader());
     let at = revision(&cluster);
-    let mut listing = Slow::start(&with_first(&cluster, victim), &["list", "/big/", "-o", "json"]);
+    // One request a second: the listing must not be complete before the member dies.
+    let args = ["--qps", "1", "list", "/big/", "-o", "json"];
+    let mut listing = Slow::start(&with_first(&cluster, victim), &args);
     listing.read(200);
     cluster.members[victim].kill();
     let survivor = (victim + 1) % 3;
@@ -98,10 +100,10 @@ fn kill_in_mid_list(choose: impl Fn(usize) -> usize) {
         late.etcdctl(&["--command-timeout=1s", "put", "/big/019000", "later"]).status.success()
             && late.etcdctl(&["--command-timeout=1s", "put", "/big/019000x", "later"]).status.success()
     });
+    cluster.members[survivor].etcdctl_ok(&["del", "/big/019000x"]);
     let stderr = listing.finish_whole(at);
     let moved = format!("{}: switched to", cluster.members[victim].endpoint());
     assert!(stderr.contains(&moved), "the listing used the member that was killed: {stderr}");
-    cluster.members[survivor].etcdctl_ok(&["del", "/big/019000x"]);
 }
 
 #[test]

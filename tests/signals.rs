@@ -148,6 +148,29 @@ fn a_second_signal_ends_a_load_at_once() {
     ends_by_within(load, Signal::SIGTERM, Duration::from_millis(700)).out_empty();
 }
 
+/// `timeout` signals its child and then its own process group, which the child is in.
+#[test]
+fn the_same_signal_twice_at_once_gives_the_lock_back() {
+    let prefix = unique_prefix();
+    let holders: Vec<Running> = (0..12)
+        .map(|n| Kvadm::new().endpoint(shared()).args(["lock", &format!("{prefix}{n}"), "--ttl", "60s"]).spawn())
+        .collect();
+    eventually("all locks to be held", SOON, || count(shared(), &prefix) == holders.len());
+    for (n, holder) in holders.iter().enumerate() {
+        holder.signal(Signal::SIGTERM);
+        // Two signals that wait at the same time are one: the second one comes a little later.
+        let second = Instant::now() + Duration::from_micros(150 * n as u64);
+        while Instant::now() < second {
+            std::hint::spin_loop();
+        }
+        holder.signal(Signal::SIGTERM);
+    }
+    for holder in holders {
+        holder.wait().signal(Signal::SIGTERM);
+    }
+    assert_eq!(count(shared(), &prefix), 0, "every lock was given back");
+}
+
 /// Leases are granted before their records go; neither the granting nor the rest may outlast the signal.
 #[test]
 fn while_a_load_waits_for_a_lease() {

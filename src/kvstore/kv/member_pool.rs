@@ -1,8 +1,9 @@
 //! The members that the windows of one serializable listing are read from, all at one revision.
 //!
-//! A revision never changes, so it does not matter which member answers a window. Another member is used only after it has
-//! answered that it belongs to the same cluster and has the revision, so that a silent one holds nothing up. A member that
-//! fails is left out, and its windows are read from the others.
+//! A revision never changes, so it should not matter which member answers a window. Another member is used only after it has
+//! counted as many keys in the range at the revision: a silent member holds nothing up, and one that lags or whose data differs
+//! (etcd 3.5.0 to 3.5.2 can lose a transaction of one member after SIGKILL) is not used. A member that fails is left out, and its
+//! windows are read from the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::kvstore::error::Error;
+use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
@@ -23,6 +25,14 @@ pub(crate) struct MemberPool {
     turn: AtomicUsize,
     /// The number of members that have not answered yet whether they can serve.
     undecided: watch::Sender<usize>,
+}
+
+/// What every member of a [`MemberPool`] must have.
+pub(crate) struct PooledListing {
+    pub(crate) range: KeyRange,
+    pub(crate) revision: Revision,
+    /// The number of keys in the range at the revision.
+    pub(crate) keys: u64,
 }
 
 /// One member of a [`MemberPool`].
@@ -41,11 +51,15 @@ impl PoolMember {
         self.serves.load(Ordering::Relaxed)
     }
 
-    /// Uses the member if it has the revision.
-    async fn join(&self, revision: Revision) {
-        match self.store.member_status().await {
-            Ok(status) if status.revision >= revision => self.serves.store(true, Ordering::Relaxed),
-            Ok(status) => self.notice(&format!("not used: it is at revision {}, not {revision}", status.revision)),
+    /// Uses the member if it has as many keys at the revision as the listing.
+    async fn join(&self, listing: &PooledListing) {
+        let (revision, keys) = (listing.revision, listing.keys);
+        match self.store.count(&listing.range, revision, None).await {
+            Ok(counted) if counted.count == keys => self.serves.store(true, Ordering::Relaxed),
+            Ok(counted) => self.notice(&format!(
+                "not used: it has {} keys at revision {revision}, not {keys}; 'kvadm status --consistency' compares the members",
+                counted.count
+            )),
             Err(error) => self.notice(&format!("not used: {}", error.one_line())),
         }
     }
@@ -66,16 +80,17 @@ impl PoolMember {
 impl MemberPool {
     /// A pool of the member that the listing began at and of those at other endpoints, which join when they have answered.
     /// The returned tasks ask them; dropping the tasks ends the questions.
-    pub(crate) fn start(own: &Store, others: &[Endpoint], revision: Revision) -> (Arc<Self>, JoinSet<()>) {
+    pub(crate) fn start(own: &Store, others: &[Endpoint], listing: PooledListing) -> (Arc<Self>, JoinSet<()>) {
         let other = |endpoint: &Endpoint| PoolMember::new(own.member(endpoint).serializable(), false);
         let members = std::iter::once(PoolMember::new(own.clone(), true)).chain(others.iter().map(other)).collect();
         let pool = Arc::new(Self { members, turn: AtomicUsize::new(0), undecided: watch::Sender::new(others.len()) });
         let mut questions = JoinSet::new();
+        let listing = Arc::new(listing);
         for index in 1..pool.members.len() {
-            let pool = Arc::clone(&pool);
+            let (pool, listing) = (Arc::clone(&pool), Arc::clone(&listing));
             questions.spawn(async move {
                 if let Some(member) = pool.members.get(index) {
-                    member.join(revision).await;
+                    member.join(&listing).await;
                 }
                 pool.undecided.send_modify(|count| *count = count.saturating_sub(1));
             });

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::kvstore::error::Error;
 use crate::kvstore::key_range::{KeyRange, prefix_end, successor};
-use crate::kvstore::kv::member_pool::MemberPool;
+use crate::kvstore::kv::member_pool::{MemberPool, PooledListing};
 use crate::kvstore::kv::page_request::PageRequest;
 use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
@@ -254,7 +254,12 @@ impl RangeReader {
         self.keys_read = self.keys_read.saturating_add(keys as u64);
         match self.total.filter(|total| self.keys_read > *total) {
             Some(total) => {
-                Err(Error::Protocol { op: "list", what: format!("the range has more than the {total} keys counted") })
+                let what = format!(
+                    "the range has more than the {total} keys counted at revision {}; 'kvadm status --consistency' compares \
+                     the members",
+                    self.revision
+                );
+                Err(Error::Protocol { op: "list", what })
             }
             None => Ok(()),
         }
@@ -269,8 +274,13 @@ impl RangeReader {
     /// Reads from other members too if the listing is a large one that any of them may answer.
     fn start_pool(&mut self) {
         let others = &self.store.other_members;
-        if self.pool.is_none() && !others.is_empty() && self.is_large() {
-            let (pool, questions) = MemberPool::start(&self.store, others, self.revision);
+        if self.pool.is_none()
+            && !others.is_empty()
+            && self.is_large()
+            && let Some(keys) = self.total
+        {
+            let listing = PooledListing { range: self.range.clone(), revision: self.revision, keys };
+            let (pool, questions) = MemberPool::start(&self.store, others, listing);
             (self.pool, self.pool_questions) = (Some(pool), questions);
         }
     }
