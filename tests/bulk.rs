@@ -8,7 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::support::{Endpoints, Etcd, Kvadm, Mode, Proxy, Run, binary, eventually, shared, unique_prefix};
+use super::support::{
+    Endpoints, Etcd, Kvadm, Mode, Plan, Proxy, Run, Spoil, Spoiler, binary, eventually, shared, unique_prefix,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -211,6 +213,7 @@ fn large_values_go_in_alone_and_too_large_ones_are_refused() {
         .code(4)
         .out_empty()
         .err_has("0 records loaded (0 written, 0 unchanged)")
+        .err_has(&format!("cannot load the record of key '{}'", key(9)))
         .err_has("too large")
         .err_has("--max-request-bytes");
     let run = load(&(lines(&key(8), 3) + &much + &lines(&key(7), 3)), &[]);
@@ -258,6 +261,27 @@ fn leases_are_granted_again_once_for_all_their_keys() {
     let run = load(&format!("{}\n", json!({"key": "/d", "value": "v", "lease": "1f"})));
     run.ok().err_has("note: loaded without a lease: 1 record, because the TTL is missing");
     assert_eq!(etcd.held("/d").unwrap().lease, None);
+}
+
+/// A dry run writes nothing, so a lost answer leaves nothing unknown.
+#[test]
+fn a_dry_run_reads_again_after_a_lost_answer() {
+    let p = unique_prefix();
+    let dry = |times: u64, args: &[&str]| {
+        let plan = Plan { spoil: Spoil::CutBefore, methods: &["Txn"], skip: 0, times, then_gone: false };
+        let spoiler = Spoiler::start(&shared().address(), plan);
+        let run = Kvadm::new().endpoint(spoiler.endpoint().as_str()).args(["--op-timeout", "2s"]).args(args);
+        run.stdin(lines(&p, 150)).run()
+    };
+    let load = ["put", "--from", "-", "--dry-run", "-o", "json"];
+    let wanted = json!({"would_write": 150, "unchanged": 0, "exists": 0, "unknown": 0, "leases": 0, "dry_run": true});
+    assert_eq!(dry(1, &load).ok().json(), wanted);
+    let key = format!("{p}single");
+    dry(1, &["put", &key, "v", "--dry-run"]).ok();
+    for args in [&load[..], &["put", &key, "v", "--dry-run"]] {
+        let run = dry(u64::MAX, args);
+        run.code(3).out_empty().err_lacks("may or may not").err_lacks("unknown");
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn above(prefix: &[u8]) -> Option<Vec<u8>> {
 async fn page(store: &Store, range: KeyRange) -> Result<Vec<Vec<u8>>, Error> {
     let get = Op::Get { over: KeySelector::Range(range), revision: 0, keys_only: true, count_only: false, limit: PAGE };
     let txn = Txn { then: vec![get], ..Txn::default() };
-    let answer = store.txn("complete", &txn, None, Retry::Idempotent).await?;
+    let answer = store.txn("complete", &txn, None, Retry::Read).await?;
     Ok(match answer.results.into_iter().next() {
         Some(OpResult::Get { kvs, .. }) => kvs.into_iter().map(|kv| kv.key).collect(),
         _ => Vec::new(),

@@ -125,7 +125,7 @@ impl KeyDeletion<'_> {
         let [only] = found else { return Ok(()) };
         let compares = self.conditions.compares(&only.key);
         let txn = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
-        let result = self.ctx.store().txn("delete (dry run)", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
+        let result = self.ctx.store().txn("delete (dry run)", &txn, self.guard.as_ref(), Retry::Read).await?;
         if result.succeeded {
             return Ok(());
         }

@@ -200,8 +200,8 @@ async fn write_batch(
     }
     let nested = |item: &LoadItem| Op::Txn(item.txn(mode.create, mode.dry_run));
     let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
-    let op = if mode.dry_run { "put (dry run)" } else { "put" };
-    let answer = store.txn(op, &txn, mode.guard, Retry::Never).await?;
+    let (op, retry) = if mode.dry_run { ("put (dry run)", Retry::Read) } else { ("put", Retry::Never) };
+    let answer = store.txn(op, &txn, mode.guard, retry).await?;
     let mut all_written = true;
     for (item, result) in items.iter().zip(&answer.results) {
         let outcome = LoadItem::outcome(mode.create, result);

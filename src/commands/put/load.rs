@@ -15,6 +15,7 @@ use crate::commands::input::{InputSource, bad_records};
 use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::escaped::escape;
 use crate::kvstore::{Error, KeyRange, LeaseId, LeaseKeeper, LockGuard, Store};
 use crate::output::{FailedCondition, InputRecord, LoadAnswer, Progress};
 use crate::plural::{counted, grouped};
@@ -307,7 +308,14 @@ impl Load<'_> {
         }
         self.progress.inc(tally.applied() + tally.exists + tally.unknown);
         self.tally.add(tally);
-        result.map_err(Failure::from)
+        result.map_err(|error| {
+            let failure = Failure::from(error);
+            match keys.as_slice() {
+                // A record that is too large for etcd is written alone.
+                [key] => failure.context(format!("cannot load the record of key '{}'", escape(key))),
+                _ => failure,
+            }
+        })
     }
 
     async fn revoke_unused_leases(&self) {

@@ -244,7 +244,7 @@ pub(in crate::commands) async fn dry_run(
 ) -> Result<Exit, Failure> {
     let txn: Txn = request.dry_run_txn();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
-    let mut result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
+    let mut result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Read).await?;
     let present = request.take_present(result.succeeded, &mut result.results);
     let key = bytes::name(&request.key);
     let unchanged = match PutRequest::outcome(result.succeeded, result.results) {

@@ -109,7 +109,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if dry_run {
         remove_writes(&mut txn);
     }
-    let retry = if dry_run { Retry::Idempotent } else { Retry::Never };
+    let retry = if dry_run { Retry::Read } else { Retry::Never };
     let result = ctx.store().txn("txn", &txn, guard.as_ref(), retry).await?;
     ctx.out.report(&TxnAnswer { result: &result, dry_run })?;
     if dry_run && !ctx.out.is_data() {

@@ -26,6 +26,7 @@ impl Store {
     ) -> Result<TxnResult, Error> {
         match retry {
             Retry::Never => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Operation).await,
+            Retry::Read => self.send_txn(op, txn, guard, Idempotency::Read, Timeout::Operation).await,
             Retry::Idempotent => self.send_txn(op, txn, guard, Idempotency::Conditional, Timeout::Operation).await,
             Retry::NeverWithin(limit) => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Fixed(limit)).await,
         }

@@ -339,6 +339,8 @@ pub enum Retry {
     /// Yes: its conditions fail after it was applied, or applying it twice has the effect of applying it once.
     /// [`TxnResult::maybe_applied`] then tells whether an earlier attempt may have been applied.
     Idempotent,
+    /// Yes: it writes nothing. No failure leaves anything unknown.
+    Read,
 }
 
 /// The result of an operation.
