@@ -265,7 +265,7 @@ fn help_and_version_are_verbs_too() {
         kvadm().args(["help", "get", option]).run().ok().out(&get).err_empty();
         kvadm().args(["help", option, "get"]).run().ok().out(&get).err_empty();
         let revoke = kvadm().args(["lease", "revoke", "--help"]).run().ok().stdout_text();
-        kvadm().args(["lease", "help", "revoke", option]).run().ok().out(&revoke).err_empty();
+        kvadm().args(["help", "lease", "revoke", option]).run().ok().out(&revoke).err_empty();
         let unknown = kvadm().args(["help", "gett", option]).run();
         unknown.code(2).out_empty().err_has("unrecognized subcommand 'gett'");
     }

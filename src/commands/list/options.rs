@@ -108,8 +108,8 @@ pub struct Args {
     pub(super) with_leases: bool,
     /// With -o json: end with a line that proves that the listing of PREFIX is complete
     ///
-    /// Cannot be used with an option that selects keys, and not with --keys-only, --count, --limit, --sort, --desc, --depth, --tree
-    /// or --du.
+    /// Cannot be used with an option that selects some of these keys (--from, --to, --match, --search, --regex, and those for
+    /// revisions except --rev and --at), nor with --keys-only, --count, --limit, --sort, --desc, --depth, --tree or --du.
     #[arg(long, help_heading = "What to show",
           conflicts_with_all = ["from", "to", "glob", "search", "regex", "since_rev", "min_mod_rev", "max_mod_rev", "min_create_rev", "max_create_rev", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
     pub(super) trailer: bool,
