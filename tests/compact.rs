@@ -85,7 +85,7 @@ fn what_is_compacted_already_is_no_failure_and_is_said() {
     for revision in ["5", "3"] {
         let run = compact(&etcd, &[revision, "-o", "json"]);
         let said =
-            run.ok().err_has(&format!("Nothing to do: already compacted to revision {revision} or later")).json();
+            run.ok().err_has(&format!("nothing to do: already compacted to revision {revision} or later")).json();
         assert_eq!(said["already"], true);
     }
     assert!(readable(&etcd, 5));
@@ -109,7 +109,7 @@ fn so_many_revisions_are_kept() {
     let etcd = Etcd::start();
     write(&etcd, 9);
     let run = compact(&etcd, &["--keep", "100", "-o", "json"]);
-    let said = run.ok().err_has("Nothing to compact: only 10 revisions exist, --keep is 100").json();
+    let said = run.ok().err_has("nothing to compact: only 10 revisions exist, --keep is 100").json();
     assert!(said.get("compacted").is_none() && readable(&etcd, 1), "{said}");
     assert_eq!(compact(&etcd, &["--keep", "3", "-o", "json"]).ok().json()["compacted"], 7);
     assert!(!readable(&etcd, 6) && readable(&etcd, 7));

@@ -81,7 +81,7 @@ fn a_compaction_comes_first_and_the_rule_is_judged_after_it() {
     let said = compact(&etcd, &args).ok().json();
     assert_eq!((states(&said), &said["compacted"]), (vec!["done"], &json!(5)), "{said}");
     let run = compact(&etcd, &args);
-    let said = run.ok().err_has("Nothing to defragment: no member qualifies").json();
+    let said = run.ok().err_has("nothing to defragment: no member qualifies").json();
     assert_eq!(states(&said), ["skipped"], "{said}");
 }
 

@@ -85,10 +85,29 @@ fn expected(man: &str, zsh: &str) -> BTreeSet<PathBuf> {
     for entry in files(&root().join("docs")) {
         found.insert(format!("doc/kvadm/docs/{}", entry.display()));
     }
-    found.extend(["doc/kvadm/README.md", "doc/kvadm/SECURITY.md", "doc/kvadm/sbom.cdx.json"].map(str::to_owned));
+    for entry in files(&root().join("benches")).iter().filter(|file| file.extension().is_some_and(|of| of == "md")) {
+        found.insert(format!("doc/kvadm/benches/{}", entry.display()));
+    }
+    let documents = ["README.md", "SECURITY.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "sbom.cdx.json"];
+    found.extend(documents.map(|name| format!("doc/kvadm/{name}")));
     found.extend(["bash-completion/completions/kvadm", "fish/vendor_completions.d/kvadm.fish"].map(str::to_owned));
     found.insert(format!("zsh/{zsh}/_kvadm"));
     found.into_iter().map(|name| Path::new("share").join(name)).collect()
+}
+
+/// Each relative link of the documents in a folder leads to a file in it; returns how many links there are.
+fn followed_links(folder: &Path) -> usize {
+    let mut count = 0;
+    for file in files(folder).iter().filter(|file| file.extension().is_some_and(|of| of == "md")) {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in links.filter(|link| !link.starts_with('#') && !link.contains(':')) {
+            let path = folder.join(file).parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(path.exists(), "{} links to {link}, which is not packaged", file.display());
+            count += 1;
+        }
+    }
+    count
 }
 
 #[test]
@@ -117,23 +136,50 @@ fn the_packages_are_complete_and_the_same_bytes_every_time() {
     );
     for line in listing.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert!(["drwxr-xr-x", "-rw-r--r--", "-rwxr-xr-x"].contains(&words[0]), "{line}");
+        // No folders: root's tar would change the mode and the owner of those that exist.
+        assert!(["-rw-r--r--", "-rwxr-xr-x"].contains(&words[0]), "{line}");
         assert_eq!(words[0] == "-rwxr-xr-x", line.ends_with("/bin/kvadm"), "{line}");
         assert_eq!((words[1], words[3], words[4]), ("0/0", "2026-09-21", "14:13:20"), "{line}");
     }
     let unpacked = tempfile::tempdir().unwrap();
     run(Command::new("tar").args(["--extract", "--file"]).arg(&archive).arg("--directory").arg(unpacked.path()));
     let mut wanted = expected("", "site-functions");
-    wanted.extend(
-        ["CHANGELOG.md", "LICENSE", "THIRD-PARTY-LICENSES"].map(|file| Path::new("share/doc/kvadm").join(file)),
-    );
+    wanted.extend(["LICENSE", "THIRD-PARTY-LICENSES"].map(|file| Path::new("share/doc/kvadm").join(file)));
     wanted.insert("bin/kvadm".into());
     let tree = unpacked.path().join(&name);
     assert_eq!(files(&tree), wanted);
+    assert!(followed_links(&tree.join("share/doc/kvadm")) > 15);
     assert_eq!(fs::read(tree.join("bin/kvadm")).unwrap(), fs::read("/bin/true").unwrap());
     let licences = fs::read_to_string(tree.join("share/doc/kvadm/THIRD-PARTY-LICENSES")).unwrap();
     assert!(licences.contains("  tokio ") && licences.contains("Permission is hereby granted"), "{licences}");
     assert!(!licences.contains("  insta "), "a crate of the tests");
+}
+
+/// README's command keeps the mode of the folders in which it unpacks the tarball, also if root runs it.
+#[test]
+fn the_tarball_changes_no_folder_that_exists() {
+    let made = package("1790000000", "UTC");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let command = readme.lines().find_map(|line| line.trim().strip_prefix("tar xf kvadm-")).expect("the command");
+    let (archive, options) = command.split_once(' ').unwrap();
+    assert_eq!(archive, format!("{VERSION}-x86_64-unknown-linux-gnu.tar.gz"));
+    let options = options.split('#').next().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let folders = ["", "bin", "share", "share/man", "share/doc"].map(|name| place.path().join(name));
+    for folder in &folders {
+        fs::create_dir_all(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o2775)).unwrap();
+    }
+    let options = options.replace("/usr/local", &format!("'{}'", place.path().display()));
+    let line = format!("umask 022 && tar xf 'a folder/kvadm-{VERSION}-{}.tar.gz' {options}", target());
+    let output = Command::new("sh").args(["-c", &line]).current_dir(made.path()).output().unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+    for folder in &folders {
+        let mode = fs::metadata(folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o2775, "{}", folder.display());
+    }
+    let mode = |name: &str| fs::metadata(place.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("bin/kvadm"), mode("share/man/man1"), mode("share/man/man1/kvadm.1")), (0o755, 0o755, 0o644));
 }
 
 #[test]
@@ -157,6 +203,7 @@ fn the_debian_package_is_as_the_policy_wants_it() {
     wanted.extend(documents.map(|file| Path::new("share/doc/kvadm").join(file)));
     wanted.insert("bin/kvadm".into());
     assert_eq!(files(&tree.path().join("usr")), wanted);
+    assert!(followed_links(&tree.path().join("usr/share/doc/kvadm")) > 15);
     let sums = fs::read_to_string(tree.path().join("DEBIAN/md5sums")).unwrap();
     assert_eq!(sums.lines().count(), wanted.len());
     let check = format!("cd '{}' && md5sum --quiet --check DEBIAN/md5sums", tree.path().display());

@@ -114,7 +114,7 @@ fn it_is_validated_enabled_shown_and_cancelled() {
         run.err_has(&format!("0 of 1 members run {target}"));
         assert!(said["target_version"].as_str().unwrap().starts_with(&target), "{said}");
         let again = enable(&["--yes", "-o", "json"]);
-        assert_eq!(again.ok().err_has("Nothing to do").json()["outcome"], "nothing");
+        assert_eq!(again.ok().err_has("nothing to do").json()["outcome"], "nothing");
     } else {
         // The target could be the version that the members run.
         run.err_has("etcd does not tell to which version");
@@ -166,7 +166,7 @@ fn an_unhealthy_cluster_is_not_downgraded() {
     {
         let run = Kvadm::new().endpoint(&cluster).arg("downgrade").args(args);
         let run = run.args(["--dial-timeout", "500ms", "--op-timeout", "1s"]).timeout(Duration::from_secs(30)).run();
-        run.code(3).out_empty().err_has("no quorum").err_lacks("Nothing to do");
+        run.code(3).out_empty().err_has("no quorum").err_lacks("nothing to do");
     }
     second.resume();
     left.resume();

@@ -92,7 +92,7 @@ fn a_cluster_grows_from_one_to_five() {
     let promoted = waiting.wait();
     promoted.ok().out(&format!("promoted\t{id}\tm1\n"));
     promoted.err_has("promoting m1 makes it 2 of 2: one more failure stops the cluster");
-    promoted.err_has("warning: 2 voters tolerate no more failures than 1");
+    promoted.err_has("warning: 2 voters tolerate no failure, like 1 voter\n");
     member(&first, &["promote", "m1"]).run().ok().out_has("unchanged").err_has("is a voter");
 
     // Three and more: voters, also before etcd has seen the others for five seconds.

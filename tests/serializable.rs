@@ -268,7 +268,7 @@ fn a_member_that_goes_away_ends_the_listing() {
     let before = etcd.answered("Range");
     let run = kvadm(&all, &["list", "/k/", "--serializable", "--op-timeout", "2s"]).run();
     run.code(3).err_has("the listing is incomplete: it ended after").err_has(&spoiler.endpoint());
-    run.err_has("hint: --serializable reads from one member only, here").err_lacks("note: read from");
+    run.err_has("hint: --serializable reads at the revision of one member, here").err_lacks("note: read from");
     assert!(etcd.answered("Range") <= before + 3, "the pages came from elsewhere");
     assert!(run.stdout_text().lines().count() < 2_000);
     // Without the option, the other endpoint serves the rest.

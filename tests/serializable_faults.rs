@@ -191,14 +191,14 @@ fn a_context_that_diff_compares_with_is_read_from_one_member_too() {
     let one = format!("\"{}\"", broken.endpoint());
     let run = diff(&one, &["--serializable"]);
     run.code(3).err_has("cannot read the source, context 'other'");
-    run.err_has(&format!("--serializable reads from one member only, here {};", broken.endpoint()));
+    run.err_has(&format!("--serializable reads at the revision of one member, here {};", broken.endpoint()));
     run.err_lacks(&here.endpoint());
     let run = diff(&one, &[]);
     run.code(3).err_has("cannot read the source, context 'other'").err_lacks("--serializable");
     let source_of_here = ["diff", "/b/", "--source", "context:other", "--source-prefix", "/a/", "--serializable"];
     let run = kvadm(&broken.endpoint(), &source_of_here).arg("--op-timeout=1s");
     let run = run.config_file("other.yaml", other(&format!("\"{}\"", here.endpoint()))).run();
-    run.code(3).err_has(&format!("reads from one member only, here {};", broken.endpoint()));
+    run.code(3).err_has(&format!("reads at the revision of one member, here {};", broken.endpoint()));
 }
 
 /// What fails because of the data names the member that has it.

@@ -257,6 +257,19 @@ fn help_and_version_are_verbs_too() {
         assert!(own.contains(group), "{own}");
     }
     assert!(!own.contains("Commands:"), "{own}");
+    // Help of help is help, too; 'help' and its verbs may have an option before and behind them.
+    for option in ["-h", "--help"] {
+        kvadm().args(["help", option]).run().ok().out(&own).err_empty();
+        kvadm().args(["-o", "json", "help", option, option]).run().ok().out(&own).err_empty();
+        let get = kvadm().args(["get", "--help"]).run().ok().stdout_text();
+        kvadm().args(["help", "get", option]).run().ok().out(&get).err_empty();
+        kvadm().args(["help", option, "get"]).run().ok().out(&get).err_empty();
+        let revoke = kvadm().args(["lease", "revoke", "--help"]).run().ok().stdout_text();
+        kvadm().args(["help", "lease", "revoke", option]).run().ok().out(&revoke).err_empty();
+        let unknown = kvadm().args(["help", "gett", option]).run();
+        unknown.code(2).out_empty().err_has("unrecognized subcommand 'gett'");
+    }
+    kvadm().args(["help", "--helpp"]).run().code(2).out_empty().err_has("unrecognized subcommand '--helpp'");
     kvadm().args(["help", "gett"]).run().code(2).out_empty().err_has("unrecognized subcommand 'gett'");
     let version = env!("CARGO_PKG_VERSION");
     kvadm().arg("version").run().ok().out(&format!("kvadm {version}\n")).err_empty();

@@ -72,7 +72,12 @@ pub fn parse(args: &[OsString]) -> Result<Cli> {
         Ok(matches) => matches,
         Err(_) => {
             let grammar = with_grouped_verbs(colored(usage::requested_color(args)));
-            let parsed = grammar.clone().try_get_matches_from(args);
+            let parsed = match grammar.clone().try_get_matches_from(args) {
+                Err(error) if usage::asks_for_help_of_help(&error) => {
+                    grammar.clone().try_get_matches_from(args.iter().filter(|word| !usage::is_help_option(word)))
+                }
+                parsed => parsed,
+            };
             parsed.map_err(|error| usage::explained(error, args, &grammar))?
         }
     };

@@ -61,6 +61,19 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
     error
 }
 
+/// `help --help`, `help get -h`: clap takes each word behind `help` as the name of a verb.
+pub fn asks_for_help_of_help(error: &clap::Error) -> bool {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(name)) => is_help_option(OsStr::new(name)),
+        _ => false,
+    }
+}
+
+/// Whether a word is `-h` or `--help`.
+pub fn is_help_option(word: &OsStr) -> bool {
+    word == "-h" || word == "--help"
+}
+
 /// Where a password is easily typed into the command line, an argument that is not expected is not repeated: neither on a
 /// terminal nor in the log of a script.
 fn hide_password(error: &mut clap::Error, words: &[String]) {

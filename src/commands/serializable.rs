@@ -1,4 +1,4 @@
-//! `--serializable`: reads from one member, which need neither a leader nor a quorum.
+//! `--serializable`: reads at the revision of one member, which need neither a leader nor a quorum.
 
 use clap::Args;
 use tokio::task::JoinHandle;
@@ -11,12 +11,12 @@ use crate::output::ReadMemberRow;
 /// `--serializable`.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct SerializableArgs {
-    /// Read from one member, even without a quorum; its data may be old
+    /// Read without a quorum, at the revision of one member; the data may be old
     ///
     /// The keys come from the first endpoint that answers, at that member's own revision. A note names the member, and how far
     /// it is behind the others. A listing of 10,000 keys or more also reads from the other endpoints, at the same revision, if
-    /// their members have it and no user is configured; members that fail are left out. With a user and a password, the login needs a quorum, and the first endpoint whose member has
-    /// a leader is read; a client certificate needs no login.
+    /// their members have it and no user is configured; members that fail are left out. With a user and a password, the login
+    /// needs a quorum, and the first endpoint whose member has a leader is read; a client certificate needs no login.
     #[arg(long)]
     pub serializable: bool,
 }
@@ -109,7 +109,7 @@ impl ReadStore {
                 failure.hint(format!("{} may be behind the other members: try another endpoint", member.endpoint))
             }
             Some(error) if error.is_transient() => failure.hint(format!(
-                "--serializable reads from one member only, here {}; run the command again to read from another",
+                "--serializable reads at the revision of one member, here {}; run the command again to read from another",
                 member.endpoint
             )),
             _ => failure,

@@ -111,7 +111,7 @@ pub async fn defragment_members(
         }
     }
     if options.condition.is_some() && ledger.count(DefragOutcome::Skipped) == ledger.ids().len() {
-        ctx.out.note("Nothing to defragment: no member qualifies (--if)");
+        ctx.out.note("nothing to defragment: no member qualifies (--if)");
     }
     // The last member must recover as well.
     run.wait_until_healthy().await?;

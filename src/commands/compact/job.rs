@@ -111,7 +111,7 @@ impl CompactJob {
             None => {
                 let keep = if let CompactTarget::Keep(keep) = target { keep } else { 0 };
                 ctx.out.note(&format!(
-                    "Nothing to compact: only {} exist, --keep is {keep}",
+                    "nothing to compact: only {} exist, --keep is {keep}",
                     counted(current, "revision")
                 ));
                 Ok(None)
@@ -288,7 +288,7 @@ fn skip_all(
             ctx.out.note(&format!("{} is skipped: {reason}", entry.endpoint));
         }
     }
-    ctx.out.note("Nothing to do: no member qualifies for a defragmentation (--if)");
+    ctx.out.note("nothing to do: no member qualifies for a defragmentation (--if)");
     let rows = ledger.rows();
     ctx.out.report(&CompactAnswer { current: done.current, members: &rows, ..CompactAnswer::default() })?;
     Ok(Exit::Done)

@@ -23,7 +23,7 @@ pub(super) async fn current_revision(ctx: &Context) -> Result<Revision, Failure>
 pub(super) fn note_outcome(ctx: &Context, revision: Revision, outcome: CompactionOutcome, physical: bool) {
     ctx.out.note(&match outcome {
         CompactionOutcome::Already => {
-            format!("Nothing to do: already compacted to revision {revision} or later")
+            format!("nothing to do: already compacted to revision {revision} or later")
         }
         CompactionOutcome::Removing if physical => format!(
             "compacted at revision {revision}; the reply was lost, and etcd may still be removing old revisions"

@@ -27,8 +27,8 @@ use crate::sync::Difference;
 /// first; what is not sorted is sorted in a temporary file. Of a database file
 /// (db:FILE, --db), the keys are in memory, but not their values.
 ///
-/// --serializable reads this store, and the store of context:NAME, from one member
-/// each. Notes say how far the members are behind.
+/// --serializable reads this store, and the store of context:NAME, without a quorum,
+/// each at the revision of one member. Notes say how far these members are behind.
 ///
 /// Lease IDs are compared only within this store (rev:N); elsewhere only whether a
 /// key has a lease.

@@ -28,7 +28,7 @@ pub async fn enable(ctx: &Context, target: &str, force: bool) -> Result<Exit, Fa
     if let DowngradeState::Enabled { target: Some(now) } = state_of(ctx, &scan).await?
         && minor_version(&now) == minor_version(target)
     {
-        ctx.out.note(&format!("Nothing to do: the downgrade to {target} is enabled"));
+        ctx.out.note(&format!("nothing to do: the downgrade to {target} is enabled"));
         return changed(ctx, "enable", "nothing", Some(target), None);
     }
     let version = checked(ctx, target).await?;
@@ -82,7 +82,7 @@ pub async fn cancel(ctx: &Context) -> Result<Exit, Failure> {
     let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
     require_quorum(ctx, &scan)?;
     let DowngradeState::Enabled { target } = state_of(ctx, &scan).await? else {
-        ctx.out.note("Nothing to do: no downgrade is enabled");
+        ctx.out.note("nothing to do: no downgrade is enabled");
         return changed(ctx, "cancel", "nothing", None, None);
     };
     let target = target.as_deref().map(short);
@@ -109,7 +109,7 @@ pub async fn cancel(ctx: &Context) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         Err(error) if error.is_refusal(Refusal::NoDowngrade) => {
-            ctx.out.note("Nothing to do: the downgrade has ended meanwhile");
+            ctx.out.note("nothing to do: the downgrade has ended meanwhile");
             changed(ctx, "cancel", "nothing", target.as_deref(), None)
         }
         Err(error) => Err(error.into()),

@@ -82,6 +82,8 @@ pub struct Args {
     #[arg(long, help_heading = "What to show")]
     pub(super) keys_only: bool,
     /// Print only the number of keys
+    ///
+    /// Cannot be used with --limit, --sort, --desc, --keys-only, --with-leases, --trailer, --depth, --tree or --du.
     #[arg(long, conflicts_with_all = ["limit", "sort", "desc", "keys_only", "with_leases"], help_heading = "What to show")]
     pub(super) count: bool,
     /// Maximum number of keys to print
@@ -105,20 +107,28 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["keys_only", "serializable"], help_heading = "What to show")]
     pub(super) with_leases: bool,
     /// With -o json: end with a line that proves that the listing of PREFIX is complete
+    ///
+    /// Cannot be used with an option that selects some of these keys (--from, --to, --match, --search, --regex, and those for
+    /// revisions except --rev and --at), nor with --keys-only, --count, --limit, --sort, --desc, --depth, --tree or --du.
     #[arg(long, help_heading = "What to show",
           conflicts_with_all = ["from", "to", "glob", "search", "regex", "since_rev", "min_mod_rev", "max_mod_rev", "min_create_rev", "max_create_rev", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
     pub(super) trailer: bool,
     /// Show N levels; deeper keys are collapsed into their parent (names only)
+    ///
+    /// Cannot be used with --count, --sort, --desc, --keys-only or --with-leases.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "As a tree",
           conflicts_with_all = ["count", "sort", "desc", "keys_only", "with_leases"])]
     pub(super) depth: Option<u64>,
     /// Print branches and keys as an indented tree; with --depth, count collapsed keys
+    ///
+    /// Cannot be used with --du, nor with --limit or an option that --depth excludes.
     #[arg(long, help_heading = "As a tree",
           conflicts_with_all = ["count", "limit", "sort", "desc", "keys_only", "with_leases", "du"])]
     pub(super) tree: bool,
     /// Print the keys and bytes of each branch, to one level or --depth
     ///
-    /// etcd 3.6 and later report their quota; the PERCENT column is a branch's share of it.
+    /// etcd 3.6 and later report their quota; the PERCENT column is a branch's share of it. Cannot be used with --tree, nor with
+    /// --limit or an option that --depth excludes.
     #[arg(long, help_heading = "As a tree",
           conflicts_with_all = ["count", "limit", "sort", "desc", "keys_only", "with_leases"])]
     pub(super) du: bool,

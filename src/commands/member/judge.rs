@@ -4,6 +4,7 @@ use super::view::ClusterView;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::health::{VoterChange, VoterCount, VoterVerdict};
+use crate::plural::counted;
 
 /// A change that was judged.
 pub struct JudgedChange {
@@ -53,6 +54,16 @@ pub fn voter_state(count: VoterCount, started: bool) -> String {
     format!("{} {noun} {verb}", count.fraction())
 }
 
+/// `4 voters tolerate 1 failure, like 3 voters`: what an even number of voters means.
+fn even_voters(count: VoterCount) -> String {
+    let failures = match count.voters.saturating_sub(count.quorum()) {
+        0 => "no failure".to_owned(),
+        tolerated => counted(tolerated, "failure"),
+    };
+    let fewer = counted(count.voters.saturating_sub(1), "voter");
+    format!("{} tolerate {failures}, like {fewer}", counted(count.voters, "voter"))
+}
+
 impl JudgedChange {
     /// The change is a step of a replacement: an even number of voters does not last.
     pub fn followed_by_removal(self) -> Self {
@@ -69,11 +80,7 @@ impl JudgedChange {
             VoterVerdict::Safe => {
                 ctx.out.note(&self.sentence);
                 if self.makes_even {
-                    ctx.out.warn(&format!(
-                        "{} voters tolerate no more failures than {}",
-                        self.after.voters,
-                        self.after.voters - 1
-                    ));
+                    ctx.out.warn(&even_voters(self.after));
                 }
                 return Ok(());
             }
@@ -130,5 +137,12 @@ mod tests {
             of(3, 3, true, VoterChange::Learner, "adding m4 as a learner"),
             "3 of 3 voters started; adding m4 as a learner does not change that"
         );
+        for (voters, text) in [
+            (2, "2 voters tolerate no failure, like 1 voter"),
+            (4, "4 voters tolerate 1 failure, like 3 voters"),
+            (6, "6 voters tolerate 2 failures, like 5 voters"),
+        ] {
+            assert_eq!(even_voters(VoterCount { voters, answering: voters }), text);
+        }
     }
 }

@@ -108,6 +108,8 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["quorum", "diagnose"])]
     serializable: bool,
     /// Prove the quorum by writing under a lock (on a temporary key of kvadm)
+    ///
+    /// Each check adds two revisions to the store: kvadm creates the key and deletes it. --wait and --watch repeat the check.
     #[arg(long)]
     quorum: bool,
     /// Also ask each member's /livez, /readyz and feature gates over HTTP
