@@ -69,10 +69,13 @@ fn colored(color: clap::ColorChoice) -> clap::Command {
 pub fn parse(args: &[OsString]) -> Result<Cli> {
     // The deferred verbs have no descriptions yet, which help shows; so what is not accepted is parsed a second time.
     let matches = match of_named_verbs(Cli::command(), args).try_get_matches_from(args) {
-        Ok(matches) => matches,
-        Err(_) => {
+        Ok(matches) if !usage::is_misread(args) => matches,
+        _ => {
             let grammar = with_grouped_verbs(colored(usage::requested_color(args)));
-            let parsed = grammar.clone().try_get_matches_from(args);
+            let parsed = grammar.clone().try_get_matches_from(args).and_then(|matches| match usage::is_misread(args) {
+                true => Err(usage::misread(&grammar)),
+                false => Ok(matches),
+            });
             parsed.map_err(|error| usage::explained(error, args, &grammar))?
         }
     };
