@@ -67,6 +67,7 @@ const LINES: &[(&str, &str)] = &[
     ("role revoke-permission --yes --prefix r /app", "kvadm role revoke r --prefix /app --yes"),
     ("role revoke-permission --from-key r a", "kvadm role revoke r --from a"),
     ("--password-file f role revoke-permission --prefix r a", "kvadm role revoke r --prefix a --password-file f"),
+    ("role revoke-permission --prefix r a --ca-file f", "kvadm role revoke r --prefix a --ca-file f"),
     ("role revoke r read foo", "kvadm role revoke r foo"),
     ("role revoke r READWRITE foo", "kvadm role revoke r foo"),
     ("role revoke r read --prefix foo", "kvadm role revoke r --prefix foo"),

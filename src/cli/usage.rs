@@ -63,8 +63,8 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
 
 /// Whether the arguments, the program's name first, have another meaning for etcdctl.
 pub fn is_misread(args: &[OsString]) -> bool {
-    let words: Option<Vec<String>> = args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
-    words.is_some_and(|words| etcdctl::is_misread(&words))
+    let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    etcdctl::is_misread(&words)
 }
 
 /// The error for arguments that have another meaning for etcdctl.

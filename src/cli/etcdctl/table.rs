@@ -264,7 +264,12 @@ pub const FLAGS: &[Flag] = &[
     short("-o", valued("--output", Becomes::Option("-o"))),
     short("-c", valued("--config", Becomes::Option("--config"))),
     valued("--context", Becomes::Option("--context")),
+    valued("--ca-file", Becomes::Option("--ca-file")),
+    valued("--cert-file", Becomes::Option("--cert-file")),
+    valued("--key-file", Becomes::Option("--key-file")),
     valued("--password-file", Becomes::Option("--password-file")),
+    valued("--token-file", Becomes::Option("--token-file")),
+    valued("--op-timeout", Becomes::Option("--op-timeout")),
     valued("--namespace", Becomes::Option("--namespace")),
     valued("--deadline", Becomes::Option("--deadline")),
 ];
