@@ -199,9 +199,9 @@ fn a_user_without_a_password_locks_nobody_out() {
         .out("set-password\tapplied\troot\nenable\tapplied\ndisable\tapplied\n")
         .err_has("authentication was enabled and disabled again")
         .err_has("user root was probably added without a password")
-        .err_has("user delete root' and then this command again")
+        .err_has("user delete root --yes' and then this command again")
         .err_lacks("--keep-password");
-    enable("alice").code(5).err_has("user delete alice', 'kvadm ").err_has("user grant alice root'");
+    enable("alice").code(5).err_has("user delete alice --yes', 'kvadm ").err_has("user grant alice root'");
     assert_eq!(etcd.etcdctl_ok(&["user", "list"]), "alice\nroot\n");
     run(&etcd, &["user", "delete", "root", "--yes"]).ok();
     enable("root").ok();

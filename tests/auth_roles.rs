@@ -137,3 +137,44 @@ fn a_permission_of_an_unknown_kind_is_an_error() {
     let run = Kvadm::new().endpoint(&server.endpoint()).args(["role", "show", "app"]).run();
     run.code(4).out_empty().err_has("the role has a permission of type 7");
 }
+
+/// From 3.6 on, etcd lists a permission with an empty first key for the role root: it means all keys, for every verb.
+#[test]
+fn the_role_root_has_all_keys() {
+    let etcd = open_etcd();
+    run(&etcd, &["role", "add", "root"]).ok();
+    run(&etcd, &["user", "add", "root", "--no-password"]).ok();
+    run(&etcd, &["user", "grant", "root", "root"]).ok();
+    if etcd.version() < (3, 6) {
+        run(&etcd, &["role", "show", "root", "-o", "json"]).ok().out("{\"role\":\"root\",\"permissions\":[]}\n");
+        // These versions list what was granted.
+        run(&etcd, &["role", "grant", "root", "readwrite", "--all"]).ok();
+    }
+    let all = json!({"access": "readwrite", "range": "all"});
+    let shown = run(&etcd, &["role", "show", "root", "-o", "json"]).ok().json();
+    assert_eq!(shown, json!({"role": "root", "permissions": [all]}));
+    run(&etcd, &["role", "show", "root"]).ok().out("readwrite\tall\t\t\n").err_has("the role root allows everything");
+    let detail = run(&etcd, &["user", "show", "root", "--detail", "-o", "json"]).ok().json();
+    let of_role = json!({"role": "root", "access": "readwrite", "range": "all"});
+    assert_eq!(detail["permissions"], json!([of_role]));
+    run(&etcd, &["auth", "export"]).ok().out("roles: {}\nusers:\n  root:\n    roles: [root]\n").err_empty();
+    run(&etcd, &["role", "grant", "root", "readwrite", "--all"]).ok().out_has("unchanged");
+    run(&etcd, &["role", "revoke", "root", "--all", "--dry-run"]).ok().err_has("the role root allows everything");
+}
+
+/// No key is below the smallest one, a zero byte, so that a range from there has all keys, and one from another key does not.
+#[test]
+fn a_range_from_the_smallest_key_is_all_keys() {
+    let etcd = open_etcd();
+    run(&etcd, &["role", "add", "r"]).ok();
+    let from = |verb: &[&str], key: &str, more: &[&str]| {
+        run(&etcd, &[&["role"], verb, &["--escape", "--from", key], more, &["-o", "json"]].concat()).ok().json()
+    };
+    assert_eq!(from(&["grant", "r", "read"], "\\0", &[])["range"], "all");
+    assert_eq!(from(&["grant", "r", "read"], "b", &[])["range"], "from");
+    let shown = run(&etcd, &["role", "show", "r", "-o", "json"]).ok().json();
+    let expected = json!([{"access": "read", "range": "all"}, {"access": "read", "range": "from", "key": "b"}]);
+    assert_eq!(shown["permissions"], expected);
+    assert_eq!(from(&["revoke", "r"], "\\0", &["--yes"])["range"], "all");
+    run(&etcd, &["role", "show", "r"]).ok().out("read\tfrom\tb\t\n");
+}

@@ -85,7 +85,12 @@ fn a_cluster_grows_from_one_to_five() {
     member(&first, &["move-leader", &id]).run().code(5).err_has("is a learner, which cannot lead");
 
     // With --wait, the learner may be called by the name that it will have.
-    member(&first, &["promote", "m1"]).run().code(1).err_has("member not found: m1");
+    member(&first, &["promote", "m1"])
+        .run()
+        .code(1)
+        .err_has("member not found: m1")
+        .err_has(&format!("the learner with ID {id} (peer URL {url}) has not started"))
+        .err_has(&format!("member promote {id} --wait 10m'"));
     let waiting = member(&first, &["promote", "m1", "--wait", "60s"]).spawn();
     waiting.wait_for_stderr("no member called m1 has started", SOON);
     cluster.members.push(new.join(&initial_cluster(&added.stdout)));
@@ -129,7 +134,10 @@ fn what_would_cost_the_quorum_is_refused() {
     run(&["remove", "m0", "--yes", "--force"]).code(4).err_has("member m0").err_has("was not removed");
     run(&["add", "m9", "--peer-urls", &free])
         .code(5)
-        .err_has("adding m9 as a voter makes it 2 of 4: the cluster stops");
+        .err_has("adding m9 as a voter makes it 2 of 4: the cluster stops")
+        .err_has("hint: '--learner' is refused as well")
+        .err_has("'kvadm member replace MEMBER --name NEW --peer-urls URL'")
+        .err_lacks("add --learner");
     run(&["add", "m9", "--peer-urls", &free, "--learner"])
         .code(5)
         .err_has("etcd adds a member only while all voters are connected")

@@ -1,6 +1,6 @@
 //! Names of users and roles, and ranges of permissions, in sentences.
 
-use crate::kvstore::{KeyRange, Permission};
+use crate::kvstore::{KeyRange, Permission, RangeForm};
 use crate::output::bytes;
 
 /// The user that etcd requires, and the role that may do everything.
@@ -41,21 +41,13 @@ pub fn name_fault(name: &str) -> Option<String> {
 
 /// A range in words: "key /a", "keys with the prefix /a/", "all keys", "keys from a to b".
 pub fn format_range(range: &KeyRange) -> String {
-    if range.start.is_empty() && range.is_empty() {
-        return "no key (the first key is empty)".to_owned();
-    }
-    if range.is_one_key() {
-        return format!("key {}", bytes::name(&range.start));
-    }
-    if *range == KeyRange::prefix(b"") {
-        return "all keys".to_owned();
-    }
-    match &range.end {
-        None => format!("all keys from {}", bytes::name(&range.start)),
-        Some(_) if *range == KeyRange::prefix(&range.start) => {
-            format!("keys with the prefix {}", bytes::name(&range.start))
-        }
-        Some(end) => format!("keys from {} to {}", bytes::name(&range.start), bytes::name(end)),
+    match RangeForm::of(range) {
+        RangeForm::Nothing => "no key (the first key is empty)".to_owned(),
+        RangeForm::Key(key) => format!("key {}", bytes::name(key)),
+        RangeForm::All => "all keys".to_owned(),
+        RangeForm::From(from) => format!("all keys from {}", bytes::name(from)),
+        RangeForm::Prefix(prefix) => format!("keys with the prefix {}", bytes::name(prefix)),
+        RangeForm::Between(from, to) => format!("keys from {} to {}", bytes::name(from), bytes::name(to)),
     }
 }
 

@@ -69,13 +69,14 @@ fn colored(color: clap::ColorChoice) -> clap::Command {
 pub fn parse(args: &[OsString]) -> Result<Cli> {
     // The deferred verbs have no descriptions yet, which help shows; so what is not accepted is parsed a second time.
     let matches = match of_named_verbs(Cli::command(), args).try_get_matches_from(args) {
-        Ok(matches) => matches,
-        Err(_) => {
+        Ok(matches) if !usage::is_misread(args) => matches,
+        _ => {
             let grammar = with_grouped_verbs(colored(usage::requested_color(args)));
             let parsed = match grammar.clone().try_get_matches_from(args) {
                 Err(error) if usage::asks_for_help_of_help(&error) => {
                     grammar.clone().try_get_matches_from(args.iter().filter(|word| !usage::is_help_option(word)))
                 }
+                Ok(_) if usage::is_misread(args) => Err(usage::misread(&grammar)),
                 parsed => parsed,
             };
             parsed.map_err(|error| usage::explained(error, args, &grammar))?

@@ -74,6 +74,24 @@ pub fn is_help_option(word: &OsStr) -> bool {
     word == "-h" || word == "--help"
 }
 
+/// Whether the arguments, the program's name first, have another meaning for etcdctl.
+pub fn is_misread(args: &[OsString]) -> bool {
+    let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    etcdctl::is_misread(&words)
+}
+
+/// The error for arguments that have another meaning for etcdctl.
+pub fn misread(grammar: &clap::Command) -> clap::Error {
+    let mut error = clap::Error::new(ErrorKind::ArgumentConflict).with_cmd(grammar);
+    error.insert(ContextKind::InvalidArg, ContextValue::String("--prefix".to_owned()));
+    error.insert(ContextKind::PriorArg, ContextValue::String("revoke-permission ROLE KEY".to_owned()));
+    let verb = grammar.find_subcommand("role").and_then(|role| role.find_subcommand("revoke"));
+    if let Some(verb) = verb {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(verb.clone().render_usage()));
+    }
+    error
+}
+
 /// Where a password is easily typed into the command line, an argument that is not expected is not repeated: neither on a
 /// terminal nor in the log of a script.
 fn hide_password(error: &mut clap::Error, words: &[String]) {

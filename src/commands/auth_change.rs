@@ -266,7 +266,7 @@ fn look_at(ctx: &Context, change: &AuthChange) -> String {
 /// Adds the commands that give a password to a user that was added without one.
 pub fn again_with_password(ctx: &Context, name: &str, roles: &[String], failure: Failure) -> Failure {
     let line = |words: &[&str]| ctx.command_line(words).key(name.as_bytes());
-    let mut lines = vec![line(&["user", "delete"]), line(&["user", "add"])];
+    let mut lines = vec![line(&["user", "delete"]).words(["--yes"]), line(&["user", "add"])];
     lines.extend(roles.iter().map(|role| line(&["user", "grant"]).key(role.as_bytes())));
     let lines: Vec<String> = lines.iter().map(|line| format!("'{line}'")).collect();
     failure.hint(format!("delete the user and add it again, with its roles: {}", lines.join(", ")))

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use crate::access::state::canonical;
 use crate::args::KeyText;
 use crate::context::Context;
 use crate::error::Failure;
@@ -84,6 +85,6 @@ impl PermissionRange {
             let (from, to) = (bytes::name(&from), bytes::name(&to.unwrap_or_default()));
             return Err(Failure::usage(format!("empty range: --from {from} is not less than --to {to}")));
         }
-        Ok(range)
+        Ok(canonical(range))
     }
 }

@@ -44,7 +44,7 @@ pub(crate) mod watch;
 
 pub use auth::caller::Caller;
 pub use auth::password::PasswordCheck;
-pub use auth::permission::{Access, Permission};
+pub use auth::permission::{Access, Permission, RangeForm};
 pub use auth::status::AuthStatus;
 pub use backoff::Backoff;
 pub use cluster::downgrade::{DowngradeChange, DowngradeState, minor_version, previous_version};

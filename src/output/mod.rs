@@ -45,7 +45,7 @@ pub use answers::{
     DowngradeChangeRow, DowngradeMemberRow, DryRunRow, Fact, FactValue, FeatureRow, ForecastAnswer, ForecastRow,
     GrantedRoleRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow,
     LoadAnswer, MemberRow, MembershipRow, MirrorComparison, MirrorRow, NewContextRow, PermissionRow, ProbesRow,
-    PutAnswer, RangeForm, ReadMemberRow, RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow,
+    PutAnswer, RangeColumns, ReadMemberRow, RevisionOnly, RoleAnswer, RoleNameRow, RoundRow, SavedSnapshot, SettingRow,
     SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, UserAnswer, UserNameRow, VerifiedSnapshot,
     VersionRow, WhoCanAnswer, WhoCanRow,
 };

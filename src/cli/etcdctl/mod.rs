@@ -45,6 +45,20 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
     })
 }
 
+/// Whether kvadm accepts the arguments, without the program's name, and would do something else than etcdctl: the flag in
+/// `role revoke-permission --prefix ROLE KEY` has no value there, and would take the role as its value here.
+pub fn is_misread(args: &[String]) -> bool {
+    let Some(verb) = args.iter().position(|word| word == "revoke-permission") else { return false };
+    let Some(flag) = args.iter().skip(verb).position(|word| word == "--prefix").map(|at| verb.saturating_add(at))
+    else {
+        return false;
+    };
+    let words = |args: &[String]| EtcdctlLine::read(args).map_or_else(Vec::new, |line| line.words);
+    let before = words(args.get(..flag).unwrap_or_default());
+    let is_first = before.ends_with(&["role".to_owned(), "revoke-permission".to_owned()]);
+    is_first && words(args).len() >= before.len().saturating_add(2)
+}
+
 /// What becomes of a flag of etcdctl that kvadm did not accept, if the line could not be translated as a whole.
 pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
     let line = EtcdctlLine::read(args);
@@ -197,7 +211,7 @@ impl EtcdctlLine {
                 }
                 arguments.push((name, rest));
             } else if part.chars().all(|c| c.is_ascii_uppercase()) {
-                let word = words.next()?;
+                let word = words.next().filter(|word| part != "ACCESS" || is_access(word))?;
                 arguments.push((part, vec![argument(part, word)]));
             } else {
                 words.next().filter(|word| *word == part)?;
@@ -260,6 +274,11 @@ impl Match {
         words.extend(behind);
         Some(words)
     }
+}
+
+/// Whether etcdctl takes the word for the access of a permission.
+fn is_access(word: &str) -> bool {
+    ["read", "write", "readwrite"].iter().any(|access| word.eq_ignore_ascii_case(access))
 }
 
 /// An argument as kvadm takes it.

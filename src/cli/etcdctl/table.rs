@@ -123,7 +123,14 @@ pub const HABITS: &[Habit] = &[
     habit("role revoke-permission ROLE KEY --from-key", Line("role revoke {ROLE} --from {KEY}")),
     habit("role revoke-permission ROLE KEY END", Line("role revoke {ROLE} --from {KEY} --to {END}")),
     habit("role revoke-permission ROLE KEY", Line("role revoke {ROLE} {KEY}")),
-    // The verbs of kvadm with flags of etcdctl.
+    // The verbs of kvadm with flags or words of etcdctl. To revoke a permission needs no access.
+    habit("role revoke ROLE ACCESS KEY --prefix", Line("role revoke {ROLE} --prefix {KEY}")),
+    habit("role revoke ROLE ACCESS KEY --from-key", Line("role revoke {ROLE} --from {KEY}")),
+    habit("role revoke ROLE ACCESS KEY END", Line("role revoke {ROLE} --from {KEY} --to {END}")),
+    habit("role revoke ROLE ACCESS KEY", Line("role revoke {ROLE} {KEY}")),
+    habit("role revoke ROLE KEY --prefix", Line("role revoke {ROLE} --prefix {KEY}")),
+    habit("role revoke ROLE KEY --from-key", Line("role revoke {ROLE} --from {KEY}")),
+    habit("role revoke ROLE KEY END", Line("role revoke {ROLE} --from {KEY} --to {END}")),
     habit("list KEY --prefix", Line("list {KEY}")),
     habit("list KEY --from-key", Line("list --from {KEY}")),
     habit("list --prefix", Line("list")),
@@ -257,6 +264,12 @@ pub const FLAGS: &[Flag] = &[
     short("-o", valued("--output", Becomes::Option("-o"))),
     short("-c", valued("--config", Becomes::Option("--config"))),
     valued("--context", Becomes::Option("--context")),
+    valued("--ca-file", Becomes::Option("--ca-file")),
+    valued("--cert-file", Becomes::Option("--cert-file")),
+    valued("--key-file", Becomes::Option("--key-file")),
+    valued("--password-file", Becomes::Option("--password-file")),
+    valued("--token-file", Becomes::Option("--token-file")),
+    valued("--op-timeout", Becomes::Option("--op-timeout")),
     valued("--namespace", Becomes::Option("--namespace")),
     valued("--deadline", Becomes::Option("--deadline")),
 ];

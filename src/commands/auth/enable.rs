@@ -288,7 +288,7 @@ fn no_password(ctx: &Context, name: &str, roles: &[String], failure: &Failure) -
     );
     let failure = Failure::conflict(why).context(failure.one_line());
     if name == ROOT {
-        let line = ctx.command_line(&["user", "delete"]).key(name.as_bytes());
+        let line = ctx.command_line(&["user", "delete"]).key(name.as_bytes()).words(["--yes"]);
         return failure.hint(format!("run '{line}' and then this command again: it adds root with the password"));
     }
     again_with_password(ctx, name, roles, failure)

@@ -37,6 +37,10 @@ pub struct AddMember {
     force: bool,
 }
 
+/// What to do about a voter that does not answer before a member is added.
+const REPLACE_FIRST: &str =
+    "start it again, or replace it first: 'kvadm member replace MEMBER --name NEW --peer-urls URL'";
+
 /// The longest name of a new member.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -130,10 +134,14 @@ pub fn check_add(steps: &MemberSteps<'_>, view: &ClusterView, name: &str, learne
     if let (Ok(()), true, Some(down), false) = (&enforced, learner, down.first(), steps.force) {
         return Err(Failure::conflict(format!("voter {} does not answer", down.label()))
             .context("refused: etcd adds a member only while all voters are connected")
-            .hint("start it again, or replace it first: 'kvadm member replace MEMBER --name NEW --peer-urls URL'")
+            .hint(REPLACE_FIRST)
             .hint("add --force to send the request all the same; etcd may refuse it"));
     }
     enforced.map_err(|failure| match judged.verdict {
+        // While a voter is down, etcd adds no learner either.
+        VoterVerdict::LosesQuorum if !down.is_empty() => failure
+            .hint("'--learner' is refused as well: etcd adds a member only while all voters are connected")
+            .hint(REPLACE_FIRST),
         VoterVerdict::LosesQuorum => {
             failure.hint("add --learner: the new member gets its vote later, with 'kvadm member promote'")
         }

@@ -96,6 +96,23 @@ fn may_be_unstarted(view: &ClusterView, word: &str) -> bool {
     is_unknown && view.members.iter().any(|view| view.member.learner && !view.started())
 }
 
+/// Says which learners have not started, one of which may be meant by the word.
+fn with_unstarted(ctx: &Context, view: &ClusterView, word: &str, failure: Failure) -> Failure {
+    if !may_be_unstarted(view, word) {
+        return failure;
+    }
+    let unstarted = view.members.iter().filter(|view| view.member.learner && !view.started());
+    unstarted.fold(failure, |failure, learner| {
+        let (id, urls) = (learner.name(), learner.member.peer_urls.join(","));
+        let wait = ctx.command_line(&["member", "promote"]).key(id.as_bytes()).words(["--wait", "10m"]);
+        failure.hint(format!(
+            "the learner with ID {id} (peer URL {urls}) has not started, so that its name is not known; start its process, \
+             and promote it: {}",
+            in_quotes(&wait)
+        ))
+    })
+}
+
 /// Promotes a learner.
 pub async fn promote(ctx: &Context, args: &PromoteMember) -> Result<Exit, Failure> {
     let mut view = ClusterView::load(ctx).await?;
@@ -113,7 +130,7 @@ pub async fn promote(ctx: &Context, args: &PromoteMember) -> Result<Exit, Failur
         MemberWait::new(ctx, limit, Vec::new()).until(look).await?;
         view = ClusterView::load(ctx).await?;
     }
-    let target = meant(&view, &args.member)?;
+    let target = meant(&view, &args.member).map_err(|failure| with_unstarted(ctx, &view, &args.member, failure))?;
     let steps = MemberSteps { ctx, force: args.force, replaces: false };
     if !target.member.learner {
         ctx.out.note(&format!("nothing to do: {} is a voter", target.label()));

@@ -89,6 +89,9 @@ pub async fn revoke(ctx: &Context, name: &str, range: &PermissionRange) -> Resul
         ));
         return Ok(Exit::No);
     };
+    if name == ROOT {
+        ctx.out.note("the role root allows everything, whatever its permissions are");
+    }
     let what = format_permission(permission);
     let changes = [AuthChange::RevokePermission { role: name.to_owned(), range }];
     if ctx.safety.dry_run {

@@ -6,6 +6,9 @@ use etcd_client::PermissionType;
 
 use crate::kvstore::key_range::{KeyRange, successor};
 
+/// The role that may do everything.
+const ROOT_ROLE: &str = "root";
+
 /// What a permission allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
@@ -77,6 +80,14 @@ pub struct Permission {
 }
 
 impl Permission {
+    /// The range of a permission as etcd lists it for a role. From 3.6 on, etcd lists one permission for the role `root`, with an
+    /// empty first key and no upper bound: it means all keys. In another role, etcd 3.4 and 3.5 accept the same fields, and such a
+    /// permission allows nothing.
+    pub(crate) fn listed_range(role: &str, key: &[u8], range_end: &[u8]) -> KeyRange {
+        let is_of_root = role == ROOT_ROLE && key.is_empty() && range_end == [0];
+        if is_of_root { KeyRange::prefix(b"") } else { Self::range_from_wire(key, range_end) }
+    }
+
     /// The range of the fields `key` and `range_end` of etcd's permissions. A permission for one key has no end, and one zero
     /// byte as the key is the smallest one, as [`KeyRange`] has it. etcd compares an empty first key as the largest one, so that a
     /// permission with it allows nothing, whatever its end is.
@@ -140,6 +151,39 @@ pub(crate) fn must_be_revoked_first(stored: &[StoredPermission], permission: &Pe
     !replaces || stored.iter().filter(|one| one.key == key).count() > 1
 }
 
+/// The form in which a person writes a range, with what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeForm<'a> {
+    /// No key: etcd takes the empty first key for the largest one.
+    Nothing,
+    /// One key.
+    Key(&'a [u8]),
+    /// All keys with this prefix.
+    Prefix(&'a [u8]),
+    /// All keys from this one on.
+    From(&'a [u8]),
+    /// The keys from the first to below the second.
+    Between(&'a [u8], &'a [u8]),
+    /// All keys.
+    All,
+}
+
+impl<'a> RangeForm<'a> {
+    /// The form of a range.
+    pub fn of(range: &'a KeyRange) -> Self {
+        let start = range.start.as_slice();
+        match &range.end {
+            _ if start.is_empty() && range.is_empty() => Self::Nothing,
+            _ if range.is_one_key() => Self::Key(start),
+            // No key is below the smallest one, a zero byte.
+            None if start.is_empty() || start == [0] => Self::All,
+            None => Self::From(start),
+            Some(_) if *range == KeyRange::prefix(start) => Self::Prefix(start),
+            Some(end) => Self::Between(start, end),
+        }
+    }
+}
+
 impl KeyRange {
     /// Whether the range contains exactly one key.
     pub fn is_one_key(&self) -> bool {
@@ -181,6 +225,30 @@ mod tests {
             assert_eq!(Access::from_wire(access.to_wire() as i32), Some(access));
         }
         assert_eq!(Access::from_wire(3), None);
+    }
+
+    #[test]
+    fn fields_of_etcd_have_one_form() {
+        for (role, key, end, form) in [
+            // What etcd 3.6 lists for the role root.
+            ("root", "", "\0", RangeForm::All),
+            // The same fields in another role of etcd 3.5 allow nothing, as any other empty first key.
+            ("app", "", "\0", RangeForm::Nothing),
+            ("root", "", "", RangeForm::Nothing),
+            ("app", "", "c", RangeForm::Nothing),
+            // What etcdctl sends for all keys.
+            ("root", "\0", "\0", RangeForm::All),
+            ("app", "\0", "\0", RangeForm::All),
+            ("app", "\0", "", RangeForm::Key(b"\0")),
+            ("app", "b", "\0", RangeForm::From(b"b")),
+            ("app", "b", "", RangeForm::Key(b"b")),
+            ("app", "b", "c", RangeForm::Prefix(b"b")),
+            ("app", "b", "d", RangeForm::Between(b"b", b"d")),
+        ] {
+            let range = Permission::listed_range(role, key.as_bytes(), end.as_bytes());
+            assert_eq!(RangeForm::of(&range), form, "{role} {key:?} {end:?}");
+        }
+        assert_eq!(RangeForm::of(&KeyRange::between(b"\0", None)), RangeForm::All);
     }
 
     fn stored(key: &[u8], end: &[u8], access: Access) -> StoredPermission {

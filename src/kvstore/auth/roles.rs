@@ -39,7 +39,9 @@ impl Store {
     /// [`Refusal::RoleNotFound`](crate::kvstore::Refusal::RoleNotFound), or any other error of the request.
     pub async fn role_permissions(&self, role: &str) -> Result<Vec<Permission>, Error> {
         let stored = self.stored_permissions(role).await?;
-        let permissions = stored.iter().map(|one| Permission { range: one.range(), access: one.access });
+        let permissions = stored
+            .iter()
+            .map(|one| Permission { range: Permission::listed_range(role, &one.key, &one.end), access: one.access });
         let mut permissions: Vec<Permission> = permissions.collect();
         permissions.sort();
         permissions.dedup();

@@ -1,7 +1,7 @@
 //! Records of `auth`, `user` and `role`.
 
 use super::{Borrowed, Field, Record, Report, Tone, Value, Visibility, always, data};
-use crate::kvstore::{KeyRange, Permission};
+use crate::kvstore::{KeyRange, Permission, RangeForm};
 
 /// `auth status`.
 pub struct AuthStatusAnswer<'a> {
@@ -69,8 +69,8 @@ impl Record for GrantedRoleRow<'_> {
     }
 }
 
-/// The form of a range, and the keys that it needs.
-pub struct RangeForm<'a> {
+/// The columns of a range: the word of its form, and the keys that it needs.
+pub struct RangeColumns<'a> {
     /// `key`, `prefix`, `range`, `from` or `all`.
     pub form: &'static str,
     /// The key, the prefix, or the first key.
@@ -79,18 +79,18 @@ pub struct RangeForm<'a> {
     pub range_end: Option<&'a [u8]>,
 }
 
-impl<'a> RangeForm<'a> {
-    /// The form of a range.
+impl<'a> RangeColumns<'a> {
+    /// The columns of a range.
     pub fn of(range: &'a KeyRange) -> Self {
-        let key = Some(range.start.as_slice());
-        let of = |form| Self { form, key, range_end: None };
-        match &range.end {
-            _ if range.is_one_key() => of("key"),
-            None if range.start.is_empty() => Self { key: None, ..of("all") },
-            None => of("from"),
-            Some(_) if *range == KeyRange::prefix(&range.start) => of("prefix"),
-            Some(end) => Self { range_end: Some(end), ..of("range") },
-        }
+        let (form, key, range_end) = match RangeForm::of(range) {
+            RangeForm::Key(key) => ("key", Some(key), None),
+            RangeForm::Prefix(prefix) => ("prefix", Some(prefix), None),
+            RangeForm::From(from) => ("from", Some(from), None),
+            RangeForm::Between(from, to) => ("range", Some(from), Some(to)),
+            RangeForm::Nothing => ("range", Some(&b""[..]), Some(&b""[..])),
+            RangeForm::All => ("all", None, None),
+        };
+        Self { form, key, range_end }
     }
 
     fn visit(&self, visit: &mut dyn FnMut(Field<'a>)) {
@@ -114,7 +114,7 @@ impl Record for PermissionRow<'_> {
             visit(always("role", Value::str(self.role)));
         }
         visit(always("access", Value::Str(self.permission.access.word())));
-        RangeForm::of(&self.permission.range).visit(visit);
+        RangeColumns::of(&self.permission.range).visit(visit);
     }
 }
 
@@ -191,7 +191,7 @@ pub struct AuthChangeRow<'a> {
 
 impl Record for AuthChangeRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let form = self.range.map(RangeForm::of);
+        let form = self.range.map(RangeColumns::of);
         let form = form.as_ref();
         let columns = [
             ("user", Value::str(self.user)),

@@ -21,7 +21,7 @@ mod status;
 mod txn;
 
 pub use access::{
-    AuthChangeRow, AuthStatusAnswer, GrantedRoleRow, PermissionRow, RangeForm, RoleAnswer, RoleNameRow, UserAnswer,
+    AuthChangeRow, AuthStatusAnswer, GrantedRoleRow, PermissionRow, RangeColumns, RoleAnswer, RoleNameRow, UserAnswer,
     UserNameRow,
 };
 pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};

@@ -1,7 +1,7 @@
-//! The records of `auth diff`, `auth apply` and `auth who-can` that other verbs do not have.
+//! The records of `auth diff`, `auth apply`, `auth export` and `auth who-can` that other verbs do not have.
 
 use super::access::PERMISSION;
-use super::spec::{RecordSpec, has, may, record};
+use super::spec::{JsonType, RecordSpec, has, may, record};
 
 pub(super) static ACCESS_SUMMARY: RecordSpec = record(
     "access-summary",
@@ -12,6 +12,17 @@ pub(super) static ACCESS_SUMMARY: RecordSpec = record(
         has("replacements", ""),
         has("removals", ""),
         may("made", "number of changes that were made; absent if none were to be made"),
+    ],
+);
+
+pub(super) static ACCESS_FILE: RecordSpec = record(
+    "access-file",
+    "auth export",
+    "One object: the file of users and roles, as 'auth diff' and 'auth apply' read it (see kvadm-auth(5)). 'kvadm auth export \
+     --schema' prints the schema of what is inside.",
+    &[
+        has("roles", "the roles by their names, each with its permissions").typed(JsonType::Facts),
+        has("users", "the users by their names, each with its roles").typed(JsonType::Facts),
     ],
 );
 

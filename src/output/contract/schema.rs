@@ -19,9 +19,12 @@ pub fn json_schema(verb: &VerbSpec) -> Value {
     let mut schema = Map::new();
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!(format!("kvadm {words} -o json")));
-    schema.insert("description".to_owned(), json!("A line of standard output. New fields may be added."));
+    let about = match verb.stdout {
+        [] => "Standard output has no JSON: no line is valid.",
+        _ => "A line of standard output. New fields may be added.",
+    };
+    schema.insert("description".to_owned(), json!(about));
     match verb.stdout {
-        // Nothing is valid.
         [] => schema.insert("not".to_owned(), json!({})),
         records => {
             schema.insert("anyOf".to_owned(), records.iter().map(|record| reference(record)).collect::<Vec<_>>().into())

@@ -97,7 +97,7 @@ pub static VERBS: &[VerbSpec] = &[
     v(&["auth", "disable"], &[&access::AUTH_CHANGE], &[]),
     v(&["auth", "diff"], &[&access::AUTH_CHANGE], &[&auth_file::ACCESS_SUMMARY]),
     v(&["auth", "apply"], &[&access::AUTH_CHANGE], &[&auth_file::ACCESS_SUMMARY]),
-    v(&["auth", "export"], &[], &[]),
+    v(&["auth", "export"], &[&auth_file::ACCESS_FILE], &[]),
     v(&["auth", "who-can"], &[&auth_file::WHO_CAN], &[]),
     v(&["user", "list"], &[&access::USER_NAME], &[]),
     v(&["user", "show"], &[&access::USER], &[]),

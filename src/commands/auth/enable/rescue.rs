@@ -106,7 +106,7 @@ impl Rescue {
 
     /// That the user is left, and how to delete it.
     fn left(&self, ctx: &Context) -> String {
-        let line = ctx.command_line(&["user", "delete"]).key(self.name.as_bytes());
+        let line = ctx.command_line(&["user", "delete"]).key(self.name.as_bytes()).words(["--yes"]);
         format!("the temporary user {} is left and has the role root: run '{line}'", self.name)
     }
 
