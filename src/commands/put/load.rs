@@ -309,10 +309,11 @@ impl Load<'_> {
         self.progress.inc(tally.applied() + tally.exists + tally.unknown);
         self.tally.add(tally);
         result.map_err(|error| {
+            let refused = matches!(error, Error::Refused { .. });
             let failure = Failure::from(error);
             match keys.as_slice() {
                 // A record that is too large for etcd is written alone.
-                [key] => failure.context(format!("cannot load the record of key '{}'", escape(key))),
+                [key] if refused => failure.context(format!("cannot load the record of key '{}'", escape(key))),
                 _ => failure,
             }
         })
