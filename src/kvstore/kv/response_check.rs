@@ -66,7 +66,7 @@ pub(crate) fn check_records(
         if let Some(last) = last.filter(|last| key <= *last) {
             return Err(format!("key '{}' follows key '{}'", show(key), show(last)));
         }
-        check_revisions(kv)?;
+        check_record(kv)?;
         if revision > 0 && kv.mod_revision > revision {
             return Err(format!("key '{}' is from revision {}", show(key), kv.mod_revision));
         }
@@ -75,14 +75,18 @@ pub(crate) fn check_records(
     Ok(())
 }
 
-/// Checks that a record has revisions and a version that a record can have. A deleted one has only a `mod_revision`.
-pub(crate) fn check_revisions(kv: &PbKeyValue) -> Result<(), Invalid> {
-    let (created, modified, version) = (kv.create_revision, kv.mod_revision, kv.version);
+fn check_record(kv: &PbKeyValue) -> Result<(), Invalid> {
+    check_revisions(&kv.key, kv.create_revision, kv.mod_revision, kv.version)
+}
+
+/// Checks that a record has revisions and a version that a record can have. A deleted one has only the revision in which it
+/// was modified.
+pub(crate) fn check_revisions(key: &[u8], created: i64, modified: i64, version: i64) -> Result<(), Invalid> {
     if !(1..=MAX_REVISION).contains(&modified) {
-        return Err(format!("key '{}' is from revision {modified}", show(&kv.key)));
+        return Err(format!("key '{}' is from revision {modified}", show(key)));
     }
     if !(0..=modified).contains(&created) || version < 0 {
-        let key = show(&kv.key);
+        let key = show(key);
         return Err(format!("version {version} of key '{key}', of revision {modified}, was created in {created}"));
     }
     Ok(())
@@ -141,7 +145,7 @@ pub(crate) fn check_deletion(
 /// Checks the records of results without their operations.
 pub(crate) fn check_records_read(results: &[PbResponseOp]) -> Result<(), Invalid> {
     results.iter().try_for_each(|result| match &result.response {
-        Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs.iter().try_for_each(check_revisions),
+        Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs.iter().try_for_each(check_record),
         Some(_) => Ok(()),
         None => Err("an operation has no result".to_owned()),
     })

@@ -221,7 +221,7 @@ impl OpenedWatch {
             if kv.key.is_empty() || !self.range.contains(&kv.key) {
                 return Err(invalid(format!("key '{}' is not watched", show(&kv.key))));
             }
-            event.prev_kv.iter().chain([kv]).try_for_each(RecordMessage::check_revisions).map_err(invalid)?;
+            event.prev_kv.iter().chain([kv]).try_for_each(RecordMessage::check).map_err(invalid)?;
             if kv.mod_revision < last {
                 return Err(invalid(format!("an event of revision {} follows revision {last}", kv.mod_revision)));
             }

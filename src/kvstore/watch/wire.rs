@@ -7,8 +7,8 @@ use etcd_client::proto::PbResponseHeader;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use crate::kvstore::kv::response_check::show;
-use crate::kvstore::types::{KeyValue, LeaseId, MAX_REVISION, Revision};
+use crate::kvstore::kv::response_check::check_revisions;
+use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
 /// The memory of an event besides its bytes.
 const EVENT_OVERHEAD_BYTES: usize = size_of::<RawEvent>();
@@ -89,17 +89,9 @@ pub(crate) struct RecordMessage {
 }
 
 impl RecordMessage {
-    /// Checks that a record has revisions and a version that a record can have. A deleted one has only a `mod_revision`.
-    pub(crate) fn check_revisions(&self) -> Result<(), String> {
-        let (created, modified, version) = (self.create_revision, self.mod_revision, self.version);
-        if !(1..=MAX_REVISION).contains(&modified) {
-            return Err(format!("key '{}' is from revision {modified}", show(&self.key)));
-        }
-        if !(0..=modified).contains(&created) || version < 0 {
-            let key = show(&self.key);
-            return Err(format!("version {version} of key '{key}', of revision {modified}, was created in {created}"));
-        }
-        Ok(())
+    /// As [`check_revisions`] for this record.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        check_revisions(&self.key, self.create_revision, self.mod_revision, self.version)
     }
 
     /// A copy of the record, whose key is absolute.
