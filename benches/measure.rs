@@ -107,7 +107,10 @@ impl Running {
     /// Starts it, with its stderr kept in the folder for the case that it fails.
     pub fn start(argv: &[String], stdout: Stdio, work: &Path) -> Result<Self, String> {
         go_on()?;
-        let name = argv.join(" ");
+        // Reports are kept: they name programs, not folders of this machine.
+        let program = argv.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let name =
+            std::iter::once(program).chain(argv.iter().skip(1).map(String::as_str)).collect::<Vec<_>>().join(" ");
         let told = |e: std::io::Error| format!("{name}: {e}");
         let log = tempfile::Builder::new().prefix("stderr").tempfile_in(work).map_err(told)?;
         let (file, log) = log.keep().map_err(|e| told(e.error))?;
