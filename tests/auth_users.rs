@@ -177,7 +177,7 @@ fn a_password_without_effect_is_no_success() {
         .out_empty()
         .err_has("user bob cannot log in")
         .err_has("it keeps that a user was added without a password")
-        .err_has("user delete bob', 'kvadm ")
+        .err_has("user delete bob --yes', 'kvadm ")
         .err_has("user grant bob reader'");
     let add = kvadm(&etcd, &["user", "add", "carol", "--new-password-file", "-", "--user", "root"]);
     add.env("KVADM_PASSWORD", "root-pw").stdin("old").run().ok();

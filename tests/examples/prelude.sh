@@ -46,9 +46,18 @@ revision() {
 # Ctrl-C also reaches the command of --exec; a moment after its output, it has ended.
 a_moment() { command -p sleep 0.3; }
 
-# Removes the learner that was added and has not started.
+# The ID of the learner that was added and has not started.
+unstarted() { "$ETCDCTL" --endpoints "$ENDPOINT" member list | sed -n 's/, unstarted.*//p'; }
+
+# Removes that learner. Ctrl-C may have come before etcd added it; a request that was on its way arrives within a moment.
 remove_learner() {
-	kvadm member remove "$("$ETCDCTL" --endpoints "$ENDPOINT" member list | sed -n 's/, unstarted.*//p')" --yes -q
+	for _ in 1 2 3 4 5; do
+		if [ -n "$(unstarted)" ]; then
+			kvadm member remove "$(unstarted)" --yes -q
+			return
+		fi
+		a_moment
+	done
 }
 
 # other COMMAND...: kvadm at the other store.
