@@ -424,7 +424,24 @@ fn file(name: &str) -> Vec<(String, Section)> {
 
 const FILES: [&str; 6] = ["data.txt", "members.txt", "coordination.txt", "maintenance.txt", "access.txt", "setup.txt"];
 
+/// How often the examples of the members are tried. On a busy machine, etcd 3.5 now and then refuses to add a member right after
+/// another change of the members ("member not found").
+const MEMBER_TRIES: usize = 5;
+
 fn run_file(name: &str) {
+    let tries = if name == "members.txt" { MEMBER_TRIES } else { 1 };
+    let mut problems = Vec::new();
+    for _ in 0..tries {
+        problems = problems_of(name);
+        if problems.is_empty() {
+            return;
+        }
+    }
+    panic!("{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// Runs every example of a file in order, and says what is wrong.
+fn problems_of(name: &str) -> Vec<String> {
     let place = Place::new(name == "setup.txt" || name == "maintenance.txt", if name == "members.txt" { 3 } else { 1 });
     place.prepare("stand_ins").unwrap();
     let verbs: BTreeMap<String, clap::Command> = verbs().into_iter().collect();
@@ -445,7 +462,7 @@ fn run_file(name: &str) {
             eprintln!("{:5} ms  {line}", began.elapsed().as_millis());
         }
     }
-    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+    problems
 }
 
 #[test]

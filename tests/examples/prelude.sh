@@ -54,6 +54,7 @@ remove_learner() {
 	for _ in 1 2 3 4 5; do
 		if [ -n "$(unstarted)" ]; then
 			kvadm member remove "$(unstarted)" --yes -q
+			a_moment
 			return
 		fi
 		a_moment
