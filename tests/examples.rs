@@ -429,7 +429,8 @@ const FILES: [&str; 6] = ["data.txt", "members.txt", "coordination.txt", "mainte
 const MEMBER_TRIES: usize = 5;
 
 fn run_file(name: &str) {
-    let tries = if name == "members.txt" { MEMBER_TRIES } else { 1 };
+    // A server that gets no processor for seconds answers nobody; an example that is wrong fails both times.
+    let tries = if name == "members.txt" { MEMBER_TRIES } else { 2 };
     let mut problems = Vec::new();
     for _ in 0..tries {
         problems = problems_of(name);
