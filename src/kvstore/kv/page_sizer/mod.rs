@@ -156,8 +156,8 @@ impl PageSizer {
         self.corrections
     }
 
-    /// The number of windows that may be requested from so many members at once: one until the guesses prove right, because
-    /// a window that was planned earlier repeats the mistake of the one before it.
+    /// The number of windows that may be requested at once from this number of members: one until the guesses prove right,
+    /// because a window that was planned earlier repeats the mistake of the one before it.
     pub(crate) fn concurrency(&self, members: usize) -> usize {
         self.fitting.saturating_add(1).min(MAX_CONCURRENCY.max(members.saturating_add(1)))
     }
