@@ -75,7 +75,7 @@ install: build ## install binary, man pages and completion scripts under PREFIX 
 	install -m 644 completions/_kvadm "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvadm"
 	install -m 644 completions/kvadm.fish "$(DESTDIR)$(FISH_COMPLETIONS)/kvadm.fish"
 
-dist: ## build the release files in target/dist: tarball, Debian package, SBOM, SHA256SUMS (the same bytes every time)
+dist: ## build the release files in target/dist: tarball, Debian package, SBOM, SHA256SUMS
 	@$(WITH_PROTOC) CARGO="$(CARGO)" DIST_MAINTAINER="$(DIST_MAINTAINER)" .ci/dist
 
 dist-check: ## check the files in target/dist: contents, checksums, binaries, man pages, Debian package
